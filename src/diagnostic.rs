@@ -1,0 +1,115 @@
+//! `Diagnostic`: what is wrong with the user's files, where, and what to do about it.
+//!
+//! Diagnostics are collected, never thrown at the first: one pass over the files reports everything.
+
+use serde::Serialize;
+
+use crate::model::Origin;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing is written while one stands.
+    Error,
+    /// The pass goes on; the user should know.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// A place that a diagnostic points at, and what is to be said of that place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// The place.
+    pub origin: Origin,
+    /// What stands there; may be empty.
+    pub text: String,
+}
+
+/// One problem: code, message, the places it concerns (the first is the main one) and the next step.
+///
+/// Messages are one sentence without a final full stop. Codes have a page each: see [`crate::explain`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// `E0103` for errors, `W0103` for warnings; the number names the problem.
+    pub code: &'static str,
+    /// What is wrong, naming the thing.
+    pub message: String,
+    /// The places; empty when no file is concerned.
+    pub labels: Vec<Label>,
+    /// The next step.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A problem that stops every write.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Error, code, message: message.into(), labels: Vec::new(), help: None }
+    }
+
+    /// A problem that does not stop the pass.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message) }
+    }
+
+    /// Something worth knowing.
+    pub fn note(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { severity: Severity::Note, ..Diagnostic::error(code, message) }
+    }
+
+    /// Points at a place; the first place given is the main one.
+    #[must_use]
+    pub fn at(mut self, origin: Origin, text: impl Into<String>) -> Self {
+        self.labels.push(Label { origin, text: text.into() });
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The main place, if a file is concerned.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.labels.first().map(|label| &label.origin)
+    }
+}
+
+/// Whether one of them stops every write.
+pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|d| d.severity == Severity::Error)
+}
+
+/// The known word nearest to a misspelt one, if one is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean `x`?` for a misspelt word, if a known one is near.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, known).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_near_words_are_suggested() {
+        let known = ["schedules", "parameters", "tags"];
+        assert_eq!(nearest("schedule", known), Some("schedules"));
+        assert_eq!(nearest("paramters", known), Some("parameters"));
+        assert_eq!(nearest("tgas", known), Some("tags"));
+        assert_eq!(nearest("description", known), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! Text of the repository's files → what they declare. Pure: files arrive as text.
+
+pub mod node;
