@@ -1,1 +1,4 @@
+//! The only integration binary: everything that needs disk, processes or a real Prefect server.
 
+mod local_server;
+mod support;

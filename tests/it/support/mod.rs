@@ -1,0 +1,65 @@
+//! What integration tests stand on: a real Prefect, servers, a counting proxy, project directories.
+#![allow(dead_code, reason = "not every test uses everything")]
+
+pub mod http;
+pub mod project;
+pub mod proxy;
+pub mod server;
+pub mod workspace;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use reconcile::local::{self, Prefect};
+
+/// An interpreter that has the pinned Prefect.
+///
+/// It is `$RECONCILE_TEST_PYTHON` if that is set. Else it is that of the embedded server in the cache directory,
+/// which the first test of this machine installs (the others wait).
+pub fn python() -> PathBuf {
+    prefect().python.clone()
+}
+
+/// The real `prefect` command line, of the same environment as [`python`].
+pub fn prefect_cli() -> PathBuf {
+    python().with_file_name("prefect")
+}
+
+/// The installed Prefect: its interpreter and an empty database to copy.
+pub fn prefect() -> &'static Prefect {
+    static PREFECT: OnceLock<Prefect> = OnceLock::new();
+    PREFECT.get_or_init(|| {
+        let say = |line: &str| eprintln!("{line}");
+        let found = match var("RECONCILE_TEST_PYTHON") {
+            Some(python) => existing(Path::new(&python)),
+            None => block_on(async move { local::install(&local::cache_dir(var), &say).await }),
+        };
+        found.unwrap_or_else(|error| panic!("{error}\nhelp: {}", error.help()))
+    })
+}
+
+/// An interpreter of the tester's own; only its template is made, in cargo's directory for tests.
+fn existing(python: &Path) -> Result<Prefect, local::LocalError> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let guard = std::fs::File::create(dir.join("template.lock")).unwrap();
+    guard.lock().unwrap();
+    let name: String =
+        python.display().to_string().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    let prefect = Prefect { python: python.to_owned(), template: dir.join(format!("template{name}.db")) };
+    if !prefect.template.exists() {
+        let (python, file) = (prefect.python.clone(), prefect.template.clone());
+        block_on(async move { local::template(&python, &file).await })?;
+    }
+    Ok(prefect)
+}
+
+/// Runs a future to its end on a thread of its own: works within and without a runtime.
+pub fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().unwrap())
+}
+
+fn var(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
