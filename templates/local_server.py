@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import sys
@@ -27,6 +28,7 @@ def arguments():
     parser.add_argument("--idle", type=float, default=0, help="seconds without a request after which to end; 0: never")
     parser.add_argument("--lock", help="file whose lock guards the record")
     parser.add_argument("--stdin", action="store_true", help="end when standard input does")
+    parser.add_argument("--temporary", metavar="DIR", help="with --stdin: a directory to take along")
     parser.add_argument("--detach", action="store_true", help="leave the terminal's session")
     parser.add_argument("--once", metavar="DB", help="start, end, and leave this SQLite file whole")
     return parser.parse_args()
@@ -120,9 +122,12 @@ def end_soon(server):
     server.should_exit = True
 
 
-def watch_stdin(server):
+def watch_stdin(server, temporary):
     while sys.stdin.buffer.read(4096):
         pass
+    if temporary:  # nothing is worth a gentle end
+        shutil.rmtree(temporary, ignore_errors=True)
+        os._exit(0)
     stop(server)
 
 
@@ -156,7 +161,7 @@ def main():
     if args.idle:
         background(watch_idle, server, meter, args)
     if args.stdin:
-        background(watch_stdin, server)
+        background(watch_stdin, server, args.temporary)
     server.run(sockets=[listener])
     if not server.started:
         sys.exit(1)

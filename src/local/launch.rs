@@ -29,7 +29,10 @@ pub enum Lifetime {
         lock: PathBuf,
     },
     /// When the standard input that its starter holds is closed: with its starter, however that ends.
-    Starter,
+    Starter {
+        /// A directory that goes with the server, should nobody be left to remove it.
+        temporary: Option<PathBuf>,
+    },
     /// As soon as it has started, leaving the database file whole.
     Once,
 }
@@ -173,14 +176,17 @@ impl Lifetime {
                 "--lock".to_owned(),
                 lock.display().to_string(),
             ],
-            Lifetime::Starter => vec!["--stdin".to_owned()],
+            Lifetime::Starter { temporary: None } => vec!["--stdin".to_owned()],
+            Lifetime::Starter { temporary: Some(dir) } => {
+                vec!["--stdin".to_owned(), "--temporary".to_owned(), dir.display().to_string()]
+            }
             Lifetime::Once => vec!["--once".to_owned(), database.display().to_string()],
         }
     }
 
     fn stdin(&self) -> Stdio {
         match self {
-            Lifetime::Starter => Stdio::piped(),
+            Lifetime::Starter { .. } => Stdio::piped(),
             Lifetime::Idle { .. } | Lifetime::Once => Stdio::null(),
         }
     }
@@ -238,7 +244,7 @@ mod tests {
             home: home.path().join("home"),
             record: home.path().join("record"),
             port: 0,
-            lifetime: Lifetime::Starter,
+            lifetime: Lifetime::Starter { temporary: None },
             settings: vec![],
         };
         let error = launch.start().await.unwrap_err();

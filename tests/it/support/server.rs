@@ -46,7 +46,7 @@ impl Server {
             home: dir.path().to_owned(),
             record: dir.path().join("record.json"),
             port: 0,
-            lifetime: Lifetime::Starter,
+            lifetime: Lifetime::Starter { temporary: Some(dir.path().to_owned()) },
             settings: BASE.iter().chain(settings).map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         };
         fs::copy(&prefect.template, launch.database()).unwrap();
