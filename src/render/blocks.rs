@@ -175,7 +175,8 @@ fn malformed(found: &Placeholder, site: &mut Site) -> Option<Tree> {
 }
 
 fn malformed_ref(site: &mut Site) -> Option<Tree> {
-    let message = format!("`$ref` in `{}` is not a mapping, and Prefect takes every `$ref` for a block", site.path);
+    let message =
+        format!("`$ref` in `{}` is not a mapping, and Prefect takes every `$ref` for a block", site.shown_path());
     site.problem("E0305", message, "write `$ref: {block_document_id: ID}`, or name the key differently");
     None
 }
@@ -183,7 +184,7 @@ fn malformed_ref(site: &mut Site) -> Option<Tree> {
 fn no_such_block(of: &BlockName, site: &mut Site) -> Option<Tree> {
     let message = format!("there is no block `{}` of the type `{}`", site.shown(&of.name), site.shown(&of.slug));
     let help = match of.name.split_once('[') {
-        Some((name, _)) if !site.sealed => {
+        Some((name, _)) if !site.is_sealed() => {
             format!("write a dot after the name to reach into the block `{name}`")
         }
         Some(_) | None => "create the block, or correct the type or the name".to_owned(),
@@ -273,6 +274,19 @@ mod tests {
         let codes: Vec<&str> = problems.iter().map(|problem| &problem[..8]).collect();
         assert_eq!(codes, ["E0301 a:", "E0302 b:", "E0303 c:", "E0304 d:", "E0305 e:", "E0302 f:"]);
         assert!(problems[1].contains("`tik`") && !problems.concat().contains("hunter2"));
+    }
+
+    #[test]
+    fn problems_inside_a_sealed_value_do_not_tell_what_it_says() {
+        let sealed = json!({"hunter2": [
+            "{{ prefect.blocks.hunter2 }}", "{{ prefect.blocks.hunter2.hunter2 }}", "{{ prefect.blocks.secret.tok.hunter2 }}",
+            "x{{ prefect.blocks.secret.tok }}", {"$ref": "hunter2"}, {"$ref": {"block_document_id": "hunter2"}},
+        ]});
+        let template = Tree::Map(Map::from([("env".to_owned(), Tree::Secret(Secret::new(sealed)))]));
+        let problems = fill_blocks(&template, &blocks()).expect_err("six problems");
+        assert_eq!(problems.len(), 6);
+        assert!(problems.iter().all(|problem| problem.path == Path::of("env")));
+        assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub enum Became {
 }
 
 /// A placeholder that had no value.
+///
+/// In the pass that fills the environment only [`Became::Dropped`] is final: Prefect loses items of lists there that
+/// are nothing but a standard placeholder, so a step's output never gets into a list of a declaration by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The text in which it stands.

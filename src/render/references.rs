@@ -12,8 +12,8 @@ use super::placeholder::{PlaceholderKind, block_name, env_name, placeholders, va
 /// What a template refers to, each with the places where it does.
 ///
 /// A value that is filled in can itself hold placeholders for a later pass, so the references of the filled template
-/// are asked for again before that pass. Names that stand inside sealed values are listed like all others, for the
-/// API to be asked: do not print them without need.
+/// are asked for again before that pass. Names that stand inside sealed values are listed like all others, with their
+/// places, for the API to be asked: do not print them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct References {
     /// Blocks, by the slug of the type and the name. Malformed names are left out.

@@ -36,8 +36,8 @@ pub(super) trait Pass {
 pub(super) struct Site {
     /// The place in the template.
     pub(super) path: Path,
-    /// Whether the place is inside a sealed value.
-    pub(super) sealed: bool,
+    /// Inside a sealed value: how long the path was at its seal. What lies deeper is not told.
+    sealed_at: Option<usize>,
     /// Placeholders without a value.
     pub(super) notes: Vec<Note>,
     /// Why the template cannot be filled.
@@ -91,9 +91,9 @@ fn walk_sealed(pass: &dyn Pass, secret: &Secret, site: &mut Site) -> Option<Tree
     if !may_change(secret.reveal()) {
         return Some(Tree::Secret(secret.clone()));
     }
-    let was_sealed = std::mem::replace(&mut site.sealed, true);
+    site.sealed_at = Some(site.path.0.len());
     let filled = walk(pass, &Tree::from(secret.reveal()), site);
-    site.sealed = was_sealed;
+    site.sealed_at = None;
     filled.map(|tree| match tree.revealed(&|_| None) {
         Some(value) => Tree::Secret(Secret::new(value)),
         None => Tree::Unknown(first_unknown(&tree)),
@@ -135,7 +135,7 @@ impl Site {
 
     /// Notes a placeholder without a value.
     pub(super) fn note(&mut self, found: &Placeholder, became: Became) {
-        self.notes.push(Note::new(self.path.clone(), found.kind, &found.name, self.sealed, became));
+        self.notes.push(Note::new(self.shown_path(), found.kind, &found.name, self.is_sealed(), became));
     }
 
     /// What becomes of a value that is missing here, in a pass that keeps or does not keep keys without a value.
@@ -148,12 +148,22 @@ impl Site {
 
     /// A problem at this place.
     pub(super) fn problem(&mut self, code: &'static str, message: String, help: impl Into<String>) {
-        self.problems.push(TemplateProblem { code, path: self.path.clone(), message, help: help.into() });
+        self.problems.push(TemplateProblem { code, path: self.shown_path(), message, help: help.into() });
     }
 
     /// A word of the template as messages may show it.
     pub(super) fn shown<'a>(&self, word: &'a str) -> &'a str {
-        if self.sealed { MASK } else { word }
+        if self.is_sealed() { MASK } else { word }
+    }
+
+    /// The place as messages may show it: the keys of a sealed mapping are sealed too.
+    pub(super) fn shown_path(&self) -> Path {
+        Path(self.path.0[..self.sealed_at.unwrap_or(self.path.0.len())].to_vec())
+    }
+
+    /// Whether this place is inside a sealed value.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.sealed_at.is_some()
     }
 
     /// A value in the place of a text; null, with a problem, if it is too large.
@@ -167,7 +177,7 @@ impl Site {
         self.written = self.written.saturating_add(bytes);
         let fits = self.written <= MOST_BYTES;
         if before && !fits {
-            let message = format!("`{}` becomes too large when its placeholders are filled", self.path);
+            let message = format!("`{}` becomes too large when its placeholders are filled", self.shown_path());
             self.problem("E0306", message, "repeat fewer placeholders, or fill in smaller values");
         }
         fits

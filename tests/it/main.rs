@@ -3,3 +3,4 @@
 
 mod local_server;
 mod support;
+mod templating;
