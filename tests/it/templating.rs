@@ -87,6 +87,7 @@ const NAMES: &[&str] = &[
     "$A.B",
     "EV",
     "HOME[0]",
+    "self",
     "tag",
     "é",
     "prefect.variables.v",
@@ -176,7 +177,7 @@ fn values(wild: bool) -> Value {
         "list": [0, {"k": ["it's", "\"q\" 'p'", "\u{7f}\u{a0}😀"]}, {"k": 1.5e-7}],
         "dict": {"x": {"y": [1.0, false, null]}, "0": "zero", "": {"": []}},
         "step-one": {"out": if wild { "{{ list }}" } else { "out" }, "image": {"name": "img", "tags": ["t1"]}},
-        "_": "under", "-": "dash", "0": "nought", "": {"": "dots"}, "tag": "v1",
+        "_": "under", "-": "dash", "0": "nought", "": {"": "dots"}, "tag": "v1", "self": if wild { "<{{ self }}{{self}}>" } else { "own" },
     })
 }
 
