@@ -23,7 +23,7 @@ pub use environment::{cache_dir, python};
 pub use error::LocalError;
 pub use install::{Prefect, install, template};
 pub use launch::{Launch, Lifetime};
-pub use server::{IDLE, POOL, Server, ensure, ensure_with};
+pub use server::{IDLE, POOL, Server, create_pool, ensure, ensure_with};
 
 /// Who hears about each slow step, one line at a time.
 pub type Say<'a> = &'a (dyn Fn(&str) + Sync);

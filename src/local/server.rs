@@ -108,8 +108,11 @@ impl Newborn {
     }
 }
 
-/// Creates the work pool as `prefect work-pool create local --type process` does.
-async fn create_pool(url: &str) -> Result<(), LocalError> {
+/// Creates the work pool [`POOL`] as `prefect work-pool create local --type process` does; one that exists stays.
+///
+/// # Errors
+/// The server does not answer, or refuses.
+pub async fn create_pool(url: &str) -> Result<(), LocalError> {
     let known = loopback::ask(url, "/collections/views/aggregate-worker-metadata", None, PATIENCE).await;
     let known: Value = known.and_then(|answer| serde_json::from_str(&answer.body).ok()).unwrap_or_default();
     let template = known.pointer("/prefect/process/default_base_job_configuration").cloned().unwrap_or(json!({}));

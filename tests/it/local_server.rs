@@ -284,3 +284,20 @@ fn prefect_deploys_a_project_and_two_equal_servers_are_equal() {
     Workspace::of(&servers[1].url).wipe();
     assert_eq!(Workspace::of(&servers[1].url).state()["deployments"], json!({}));
 }
+
+#[test]
+fn the_example_deploys_onto_a_new_embedded_server() {
+    let cache = Cache::new();
+    let server = cache.ensure(HOUR);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello");
+    let mut project = Project::new().api(&server.url);
+    for path in ["prefect.yaml", "reconcile.yaml", "flows/hello.py"] {
+        project = project.file(path, &fs::read_to_string(example.join(path)).unwrap());
+    }
+    project.prefect(&["--no-prompt", "deploy", "--all"]).exits(0);
+    let state = Workspace::of(&server.url).state();
+    let names: Vec<&String> = state["deployments"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["count/heartbeat", "hello/morning"]);
+    assert_eq!(state["deployments"]["count/heartbeat"]["global_concurrency_limit"], json!(1));
+    assert_eq!(state["deployments"]["hello/morning"]["schedules"][0]["schedule"]["cron"], json!("0 7 * * mon-fri"));
+}
