@@ -33,7 +33,7 @@ pub struct Server {
 /// The embedded server of `cache`: the running one, or one that is installed and started now.
 ///
 /// # Errors
-/// See [`install`]; or the server does not start (with the end of its log).
+/// See [`install()`]; or the server does not start (with the end of its log).
 pub async fn ensure(cache: &Path, say: Say<'_>) -> Result<Server, LocalError> {
     ensure_with(cache, IDLE, say).await
 }

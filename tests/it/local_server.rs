@@ -179,9 +179,9 @@ fn another_program_on_the_recorded_port_is_not_taken_for_the_server() {
 #[test]
 fn an_idle_server_ends_and_a_used_one_does_not() {
     let cache = Cache::new();
-    let server = cache.ensure(Duration::from_secs(3));
+    let server = cache.ensure(Duration::from_secs(5));
     let http = Http::new(&server.url);
-    for _ in 0..12 {
+    for _ in 0..14 {
         sleep(Duration::from_millis(500));
         assert_eq!(http.get("/health"), json!(true));
     }
