@@ -1,0 +1,294 @@
+//! The shape of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// GitOps for Prefect: keeps a Prefect API equal to a git repository.
+///
+/// Without a command, `reconcile` makes one pass: it shows the plan, then applies it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reconcile",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
+        reconcile plan                    what would change, without changing it\n  \
+        reconcile apply --yes             apply without asking\n  \
+        reconcile plan -n 'etl/*' --json  the plan of some deployments, for machines\n  \
+        reconcile validate flows/         check the files only\n\n\
+        Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (plan --detailed-exitcode),\n\
+        3 partly applied, 4 invalid files, 5 stale plan, 64 wrong usage, 130 interrupted."
+)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; none makes one pass.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Arguments of a pass without a command.
+    #[command(flatten)]
+    pub bare: Bare,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what would change; writes nothing anywhere and runs no code of the repository
+    #[command(after_help = "Examples:\n  reconcile plan\n  reconcile plan flows/ --detailed-exitcode\n  \
+        reconcile plan --format markdown > comment.md\n  reconcile plan -n nightly --json --out plan.json")]
+    Plan(PlanArgs),
+    /// Apply what the repository declares
+    #[command(after_help = "Examples:\n  reconcile apply\n  reconcile apply --yes\n  \
+        reconcile apply flows/etl.py:etl -n adhoc -p default --yes\n  reconcile apply -n 'etl/*' --yes --json")]
+    Apply(ApplyArgs),
+    /// Check the files only: no API, no network
+    #[command(after_help = "Examples:\n  reconcile validate\n  reconcile validate --format github")]
+    Validate(ValidateArgs),
+    /// Explain a diagnostic code, or list them all
+    #[command(after_help = "Examples:\n  reconcile explain E0401\n  reconcile explain")]
+    Explain {
+        /// The code, such as E0401
+        code: Option<String>,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "Examples:\n  reconcile completions bash > /etc/bash_completion.d/reconcile\n  \
+        reconcile completions fish > ~/.config/fish/completions/reconcile.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, of the whole or of one command
+    #[command(after_help = "Examples:\n  reconcile man | man -l -\n  reconcile man plan > reconcile-plan.1")]
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// The Prefect API [default: PREFECT_API_URL, or the active Prefect profile]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
+    pub api_url: Option<String>,
+    /// Read the API key from a file
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
+    pub api_key_file: Option<PathBuf>,
+    /// Use a Prefect profile
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
+    pub profile: Option<String>,
+    /// Use the private Prefect server of this machine, and install it once if need be
+    #[arg(long, global = true, help_heading = "Connection")]
+    pub local: bool,
+    /// How long one request may take
+    #[arg(long, global = true, value_name = "SECONDS", help_heading = "Connection")]
+    pub timeout: Option<f64>,
+    /// How many writes may be under way at once, at most
+    #[arg(long, global = true, value_name = "N", help_heading = "Connection")]
+    pub parallelism: Option<usize>,
+    /// Read the project's settings from this file instead of reconcile.yaml
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Project")]
+    pub project: Option<PathBuf>,
+    /// Use an environment of reconcile.yaml
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Project")]
+    pub env: Option<String>,
+    /// The Python that is asked about flows which cannot be understood without it
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Project")]
+    pub python: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Print no colour (NO_COLOR does the same)
+    #[arg(long, global = true, help_heading = "Output")]
+    pub no_color: bool,
+    /// Print the result only
+    #[arg(long, global = true, help_heading = "Output")]
+    pub quiet: bool,
+    /// Print more of what happens; twice for every request
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// How log lines are written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How a plan is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal.
+    Text,
+    /// The machine-readable plan.
+    Json,
+    /// For a pull-request comment or a job summary.
+    Markdown,
+    /// GitHub annotations.
+    Github,
+    /// SARIF, diagnostics only.
+    Sarif,
+}
+
+/// Arguments of a pass without a command.
+#[derive(Debug, Default, Args)]
+pub struct Bare {
+    /// The directory that declares what should be
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// Apply without asking
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+}
+
+/// Which files and deployments are meant, and what is laid over them.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Selecting {
+    /// The directory that declares what should be [default: .], or an entrypoint `file.py:flow` to deploy
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// Deploy this deployment: its name, flow/name, or a pattern with `*`; repeatable
+    #[arg(short = 'n', long = "name", value_name = "NAME", help_heading = "Selection")]
+    pub names: Vec<String>,
+    /// Deploy all that is declared (the default)
+    #[arg(long, help_heading = "Selection")]
+    pub all: bool,
+    /// Read this file only; its paths are relative to PATH
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
+    pub prefect_file: Option<String>,
+    /// Fill in block references everywhere, as `prefect deploy` does: secrets are then stored in clear text
+    #[arg(long, help_heading = "Selection")]
+    pub resolve_secrets: bool,
+    /// Accepted for scripts written for `prefect deploy`; nothing ever prompts but the confirmation
+    #[arg(long, hide = true)]
+    pub no_prompt: bool,
+    /// What is laid over one deployment.
+    #[command(flatten)]
+    pub overlay: OverlayArgs,
+}
+
+/// Values laid over a single selected deployment, as in `prefect deploy`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Overlay (one deployment)")]
+pub struct OverlayArgs {
+    /// Its description
+    #[arg(short = 'd', long, value_name = "TEXT")]
+    pub description: Option<String>,
+    /// Its version
+    #[arg(long, value_name = "VERSION")]
+    pub version: Option<String>,
+    /// Where its version comes from, such as vcs:git or prefect:simple
+    #[arg(long, value_name = "TYPE")]
+    pub version_type: Option<String>,
+    /// A tag; repeatable; replaces those of the file
+    #[arg(short = 't', long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// How many of its runs may be under way at once
+    #[arg(long, value_name = "N")]
+    pub concurrency_limit: Option<i64>,
+    /// What happens to a run over the limit: ENQUEUE or CANCEL_NEW
+    #[arg(long, value_name = "STRATEGY")]
+    pub collision_strategy: Option<String>,
+    /// Its work pool
+    #[arg(short = 'p', long, value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Its work queue
+    #[arg(short = 'q', long, value_name = "QUEUE")]
+    pub work_queue: Option<String>,
+    /// A job variable, `key=value` or a JSON object; repeatable; added to those of the file
+    #[arg(long = "job-variable", value_name = "VARIABLE")]
+    pub job_variables: Vec<String>,
+    /// A cron schedule; repeatable; added to those of the file
+    #[arg(long, value_name = "CRON")]
+    pub cron: Vec<String>,
+    /// An interval schedule in seconds; repeatable
+    #[arg(long, value_name = "SECONDS")]
+    pub interval: Vec<String>,
+    /// An RRule schedule; repeatable
+    #[arg(long, value_name = "RRULE")]
+    pub rrule: Vec<String>,
+    /// The date that intervals are counted from
+    #[arg(long, value_name = "DATE")]
+    pub anchor_date: Option<String>,
+    /// The time zone of all its schedules
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+    /// A parameter, `key=value`, the value read as JSON where it is JSON; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub param: Vec<String>,
+    /// Parameters as one JSON object
+    #[arg(long, value_name = "JSON")]
+    pub params: Option<String>,
+    /// Refuse runs whose parameters do not fit the flow
+    #[arg(long, overrides_with = "no_enforce_parameter_schema")]
+    pub enforce_parameter_schema: bool,
+    /// Do not check the parameters of runs
+    #[arg(long)]
+    pub no_enforce_parameter_schema: bool,
+    /// A trigger as JSON, or a .yaml or .json file with `triggers`; repeatable; replaces those of the file
+    #[arg(long = "trigger", value_name = "TRIGGER")]
+    pub triggers: Vec<String>,
+    /// A service level agreement as JSON, or a file with `sla`; repeatable (Prefect Cloud only)
+    #[arg(long = "sla", value_name = "SLA")]
+    pub slas: Vec<String>,
+}
+
+/// `reconcile plan`
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// What is meant.
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// Write the machine-readable plan to a file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 when changes are pending
+    #[arg(long, help_heading = "Output")]
+    pub detailed_exitcode: bool,
+    /// How the plan is printed
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<Format>,
+    /// Show every change and whole values
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+}
+
+/// `reconcile apply`
+#[derive(Clone, Debug, Args)]
+pub struct ApplyArgs {
+    /// What is meant.
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// Apply without asking
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Exit with 2 when something was held back
+    #[arg(long)]
+    pub fail_on_held: bool,
+    /// Show every change and whole values
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+}
+
+/// `reconcile validate`
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArgs {
+    /// The directory that declares what should be [default: .]
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// Read this file only; its paths are relative to PATH
+    #[arg(long, value_name = "FILE")]
+    pub prefect_file: Option<String>,
+    /// How the diagnostics are printed
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<Format>,
+}

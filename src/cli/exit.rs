@@ -1,0 +1,88 @@
+//! Exit codes, signals, and the last words of a command that fails.
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done,
+    /// Failed.
+    Failed,
+    /// Changes are pending.
+    Pending,
+    /// Some of it is in, some is not; the report says which.
+    Partly,
+    /// The files are invalid.
+    Invalid,
+    /// Wrong usage.
+    Usage,
+    /// Interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub fn code(self) -> i32 {
+        match self {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Pending => 2,
+            Exit::Partly => 3,
+            Exit::Invalid => 4,
+            Exit::Usage => 64,
+            Exit::Interrupted => 130,
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version to stdout with 0, complaints to stderr with 64.
+pub fn usage(error: &clap::Error) -> i32 {
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.code() } else { 0 }
+}
+
+/// One sentence on stderr, then exit code 1.
+pub fn failed(sentence: &str) -> Exit {
+    super::output::complain(sentence);
+    Exit::Failed
+}
+
+/// One sentence on stderr, then exit code 64.
+pub fn wrong_usage(sentence: &str) -> Exit {
+    super::output::complain(sentence);
+    Exit::Usage
+}
+
+/// The first interrupt asks for a stop at a safe point, the second leaves at once.
+pub fn watch_signals(stop: CancellationToken) -> Signals {
+    Signals(tokio::spawn(async move {
+        wait().await;
+        super::output::say("stopping after the requests under way; press Ctrl-C again to leave at once");
+        stop.cancel();
+        wait().await;
+        std::process::exit(Exit::Interrupted.code());
+    }))
+}
+
+/// Ends the watch when dropped.
+pub struct Signals(JoinHandle<()>);
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn wait() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,58 @@
+//! stdout carries the result, stderr the talk.
+
+use std::io::{IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+
+use super::args::{Global, LogFormat};
+use crate::report::text::Look;
+
+/// Prints a result. A reader that closes early is no failure.
+pub fn result(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = out.write_all(b"\n");
+    }
+}
+
+/// Says something on stderr.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Says why a command fails.
+pub fn complain(text: &str) {
+    say(&format!("error: {text}"));
+}
+
+/// Whether stdout takes colour: a terminal, and neither NO_COLOR nor `--no-color` nor TERM=dumb says otherwise.
+pub fn colour(global: &Global, to: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let forced = set("CLICOLOR_FORCE") && std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    !global.no_color && !set("NO_COLOR") && (forced || (to.is_terminal() && !dumb))
+}
+
+/// How reports look on stdout.
+pub fn look(global: &Global, full: bool) -> Look {
+    Look { colour: colour(global, &std::io::stdout()), full }
+}
+
+/// Sets up log lines on stderr.
+pub fn tracing(global: &Global) {
+    let level = match global.verbose {
+        0 => "warn",
+        1 => "reconcile=info",
+        _ => "reconcile=debug",
+    };
+    let filter = EnvFilter::try_from_env("RECONCILE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour(global, &std::io::stderr()));
+    let _ = match global.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

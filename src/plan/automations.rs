@@ -1,0 +1,158 @@
+//! Automations of a deployment's triggers: made, replaced in place, or deleted when their trigger left git.
+
+use serde_json::Value;
+
+use crate::manifest::triggers;
+use crate::model::ledger::Ledger;
+use crate::model::plan::{Action, Because, Change, FieldChange};
+use crate::model::{Key, Kind, Path, Secret, Tree};
+
+use super::want::{Automation, Deployment, Observed, Write};
+use super::{Planned, diff};
+
+/// Adds what has to happen to the automations of one deployment to the plan.
+pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
+    let mut taken: Vec<String> = Vec::new();
+    for automation in &wanted.automations {
+        let declared = digest(automation, ledger).map(|digest| (Path::root(), digest)).into_iter().collect();
+        planned.declared.insert(automation.key.clone(), declared);
+        let owner = planned.ids.get(&wanted.key).cloned();
+        match find(automation, owner.as_deref(), observed, ledger, &taken) {
+            Some(found) => {
+                taken.push(id_of(found));
+                replace(automation, found, owner.as_deref(), ledger, planned);
+            }
+            None => create(automation, ledger, planned),
+        }
+    }
+    removed(wanted, observed, ledger, planned);
+}
+
+/// An automation is known by the ledger's id, then by its owner and its name.
+fn find<'a>(
+    wanted: &Automation,
+    owner: Option<&str>,
+    observed: &'a Observed,
+    ledger: &Ledger,
+    taken: &[String],
+) -> Option<&'a Value> {
+    let free = |found: &&Value| !taken.contains(&id_of(found));
+    let owned = ledger.owned.get(&wanted.key).map(|owned| owned.id.as_str());
+    let by_id = observed.automations.iter().filter(free).find(|found| Some(id_of(found).as_str()) == owned);
+    by_id.or_else(|| {
+        let owner = owner?;
+        observed.automations.iter().filter(free).find(|found| {
+            let ours = ledger.owned.values().any(|owned| owned.id == id_of(found));
+            !ours && found["name"] == wanted.name.as_str() && runs(found, owner)
+        })
+    })
+}
+
+fn runs(automation: &Value, deployment: &str) -> bool {
+    automation["actions"].as_array().is_some_and(|actions| {
+        actions.iter().any(|action| action["type"] == "run-deployment" && action["deployment_id"] == deployment)
+    })
+}
+
+fn id_of(found: &Value) -> String {
+    found["id"].as_str().unwrap_or_default().to_owned()
+}
+
+fn create(wanted: &Automation, ledger: &Ledger, planned: &mut Planned) {
+    let because = if ledger.owned.contains_key(&wanted.key) { Because::Drift } else { Because::Git };
+    let write =
+        Write::CreateAutomation { name: wanted.name.clone(), owner: wanted.owner.clone(), body: wanted.body.clone() };
+    planned.push(change(wanted, Action::Create, because, Vec::new()), vec![write]);
+}
+
+fn replace(wanted: &Automation, found: &Value, owner: Option<&str>, ledger: &Ledger, planned: &mut Planned) {
+    let id = id_of(found);
+    planned.ids.insert(wanted.key.clone(), id.clone());
+    let body = with_ids(&wanted.body, &wanted.owner, owner);
+    let fields = differences(&body, found);
+    let owned = ledger.owned.get(&wanted.key);
+    if fields.is_empty() {
+        match owned {
+            Some(_) => planned.plan.unchanged += 1,
+            None => {
+                let change = change(wanted, Action::Adopt, Because::Git, Vec::new());
+                planned.push(change, vec![Write::Adopt { id }]);
+            }
+        }
+        return;
+    }
+    let as_applied = owned.and_then(|owned| owned.declared.get(&Path::root()));
+    let because = match digest(wanted, ledger) {
+        Some(digest) if Some(&digest) == as_applied => Because::Drift,
+        _ => Because::Git,
+    };
+    let write = Write::ReplaceAutomation { id, body: wanted.body.clone() };
+    planned.push(change(wanted, Action::Update, because, fields), vec![write]);
+}
+
+/// The body with the id of its deployment in the place of the reference, if the deployment exists.
+fn with_ids(body: &Tree, owner: &Key, id: Option<&str>) -> Tree {
+    match body {
+        Tree::IdOf(key) if key == owner => id.map_or_else(|| body.clone(), Tree::text),
+        Tree::List(items) => Tree::List(items.iter().map(|item| with_ids(item, owner, id)).collect()),
+        Tree::Map(map) => Tree::Map(map.iter().map(|(k, v)| (k.clone(), with_ids(v, owner, id))).collect()),
+        other => other.clone(),
+    }
+}
+
+fn differences(body: &Tree, found: &Value) -> Vec<FieldChange> {
+    triggers::differences(body, found)
+        .into_iter()
+        .map(|(path, before, after)| {
+            let sealed = after.as_ref().is_some_and(Tree::has_secret);
+            let before = if sealed { before.map(seal) } else { before };
+            FieldChange { path, before, after }
+        })
+        .collect()
+}
+
+fn seal(tree: Tree) -> Tree {
+    tree.revealed(&|_| None).map_or(Tree::Null, |value| Tree::Secret(Secret::new(value)))
+}
+
+/// Automations that we made for this deployment and whose trigger left git.
+fn removed(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
+    let prefix = format!("{}/", wanted.key.name);
+    for (key, owned) in &ledger.owned {
+        let ours = key.kind == Kind::Automation && key.name.starts_with(&prefix);
+        if !ours || wanted.automations.iter().any(|automation| automation.key == *key) {
+            continue;
+        }
+        if !observed.automations.iter().any(|found| id_of(found) == owned.id) {
+            planned.gone.push(key.clone());
+            continue;
+        }
+        let change = Change {
+            key: key.clone(),
+            action: Action::Delete,
+            because: Because::Orphan,
+            origin: Some(wanted.origin.clone()),
+            fields: Vec::new(),
+            impact: Vec::new(),
+            after: Vec::new(),
+        };
+        planned.push(change, vec![Write::DeleteAutomation { id: owned.id.clone() }]);
+    }
+}
+
+fn digest(wanted: &Automation, ledger: &Ledger) -> Option<String> {
+    diff::digest_of(&wanted.body, &ledger.digest_key)
+}
+
+fn change(wanted: &Automation, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
+    Change {
+        key: wanted.key.clone(),
+        action,
+        because,
+        origin: Some(wanted.origin.clone()),
+        fields,
+        impact: Vec::new(),
+        after: vec![wanted.owner.clone()],
+    }
+}
+

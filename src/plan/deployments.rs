@@ -1,0 +1,158 @@
+//! One deployment: created, changed in place, adopted, or as it should be.
+
+use serde_json::Value;
+
+use crate::model::ledger::Ledger;
+use crate::model::plan::{Action, Because, Change, FieldChange};
+use crate::model::{Key, Kind, Path, Tree};
+use crate::resource::Compare;
+use crate::resource::deployment::{FIELDS, found, owns_its_limit};
+
+use super::diff::{self, Sides};
+use super::want::{Declared, Deployment, Observed, Write};
+use super::{Planned, schedules};
+
+/// Adds what has to happen to one deployment to the plan.
+pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
+    planned.declared.insert(wanted.key.clone(), declared(wanted, &ledger.digest_key));
+    match observed.deployments.get(&wanted.key) {
+        None => create(wanted, ledger, planned),
+        Some(answer) => update(wanted, answer, ledger, planned),
+    }
+}
+
+fn create(wanted: &Deployment, ledger: &Ledger, planned: &mut Planned) {
+    // We made it once, so somebody deleted it on the API.
+    let because = if ledger.owned.contains_key(&wanted.key) { Because::Drift } else { Because::Git };
+    let change = change(wanted, Action::Create, because, created_fields(wanted));
+    let mut fields = wanted.fields.clone();
+    fields.extend(wanted.along.clone());
+    let schedules = wanted.schedules.iter().flatten().map(|schedule| schedule.create_body()).collect();
+    let write =
+        Write::CreateDeployment { flow: wanted.flow.clone(), name: wanted.name.clone(), fields, schedules };
+    planned.push(change, vec![write]);
+}
+
+/// What a new deployment will hold, without what is at its default.
+fn created_fields(wanted: &Deployment) -> Vec<FieldChange> {
+    let mut out = Vec::new();
+    for field in &FIELDS {
+        let Some(value) = wanted.fields.get(field.name) else { continue };
+        if *value != Tree::from(field.default_value()) {
+            out.push(FieldChange { path: Path::of(field.name), before: None, after: Some(value.clone()) });
+        }
+    }
+    for schedule in wanted.schedules.iter().flatten() {
+        let path = Path::of("schedules").item(schedules::label(schedule));
+        out.push(FieldChange { path, before: None, after: Some(schedule.set_fields()) });
+    }
+    out
+}
+
+fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, planned: &mut Planned) {
+    let id = answer["id"].as_str().unwrap_or_default().to_owned();
+    planned.ids.insert(wanted.key.clone(), id.clone());
+    let nothing = Declared::new();
+    let owned = ledger.owned.get(&wanted.key);
+    let sides = Sides {
+        owned: owned.map_or(&nothing, |owned| &owned.declared),
+        digest_key: &ledger.digest_key,
+        strict: wanted.strict,
+    };
+    let (mut changes, mut patch) = fields(wanted, answer, &sides);
+    let timetable = schedules::diff(wanted, answer, &sides, owned.is_none());
+    changes.extend(timetable.changes);
+    if changes.is_empty() {
+        if owned.is_some() {
+            planned.plan.unchanged += 1;
+        } else {
+            planned.push(change(wanted, Action::Adopt, Because::Git, Vec::new()), vec![Write::Adopt { id }]);
+        }
+        return;
+    }
+    for (name, value) in &wanted.along {
+        patch.insert(name.clone(), value.clone());
+    }
+    complete(&mut patch, wanted, answer);
+    let because = diff::because(&changes, &sides);
+    let write = Write::UpdateDeployment { id, patch, schedules: timetable.writes };
+    planned.push(change(wanted, Action::Update, because, changes), vec![write]);
+}
+
+type Patch = std::collections::BTreeMap<String, Tree>;
+
+fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> (Vec<FieldChange>, Patch) {
+    let (mut changes, mut patch) = (Vec::new(), Patch::new());
+    for field in FIELDS.iter().filter(|field| field.compare != Compare::Along) {
+        if is_ignored(wanted, field.name) {
+            continue;
+        }
+        let holds = found(answer, field.name);
+        let diff = match wanted.fields.get(field.name) {
+            Some(value) => diff::declared(field, value, &holds, sides),
+            // Clearing a limit that is not the deployment's own would delete it for everybody.
+            None if field.name == "concurrency_limit" && !owns_its_limit(answer) => continue,
+            // The server's default queue is what an unset queue reads back as.
+            None if field.name == "work_queue_name" && holds == "default" => continue,
+            None => diff::undeclared(field, &holds, sides),
+        };
+        let diff_changes = diff.changes.into_iter().filter(|change| !is_ignored(wanted, &change.path.to_string()));
+        let kept: Vec<FieldChange> = diff_changes.collect();
+        if let Some(value) = diff.send.filter(|_| !kept.is_empty()) {
+            patch.insert(field.name.to_owned(), value);
+        }
+        changes.extend(kept);
+    }
+    (changes, patch)
+}
+
+/// Whether drift of a path is nobody's business. An ignored path is still set when the object is created.
+fn is_ignored(wanted: &Deployment, path: &str) -> bool {
+    wanted.ignore_drift.iter().any(|ignored| {
+        path.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    })
+}
+
+/// A queue is only understood together with its pool; naming a pool without a queue resets the queue.
+fn complete(patch: &mut Patch, wanted: &Deployment, answer: &Value) {
+    if patch.contains_key("work_queue_name") && !patch.contains_key("work_pool_name") {
+        let pool = wanted.fields.get("work_pool_name").cloned();
+        patch.insert("work_pool_name".to_owned(), pool.unwrap_or_else(|| Tree::from(&answer["work_pool_name"])));
+    }
+    if patch.contains_key("work_pool_name")
+        && let Some(queue) = wanted.fields.get("work_queue_name")
+    {
+        patch.insert("work_queue_name".to_owned(), queue.clone());
+    }
+    // Job variables are checked against the pool that is named beside them.
+    if patch.contains_key("work_pool_name")
+        && let Some(variables) = wanted.fields.get("job_variables")
+    {
+        patch.entry("job_variables".to_owned()).or_insert_with(|| variables.clone());
+    }
+}
+
+fn change(wanted: &Deployment, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
+    let pool = wanted.fields.get("work_pool_name").and_then(Tree::as_str);
+    Change {
+        key: wanted.key.clone(),
+        action,
+        because,
+        origin: Some(wanted.origin.clone()),
+        fields,
+        impact: Vec::new(),
+        after: pool.map(|pool| Key::new(Kind::WorkPool, pool)).into_iter().collect(),
+    }
+}
+
+/// The declared paths of a deployment with their digests, for the ledger.
+pub fn declared(wanted: &Deployment, digest_key: &[u8]) -> Declared {
+    let mut out = Declared::new();
+    for field in &FIELDS {
+        if let Some(value) = wanted.fields.get(field.name) {
+            out.extend(diff::leaves(field, value, digest_key));
+        }
+    }
+    out.extend(schedules::declared(wanted, digest_key));
+    out
+}

@@ -1,0 +1,302 @@
+//! Two values and a field's rule → what differs, and what to send.
+//!
+//! Three-way: what git declares is ours; what git declared when we last applied and no longer declares goes back to
+//! its default; what git never declared is left alone.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::model::plan::{Because, FieldChange};
+use crate::model::secret::keyed_digest;
+use crate::model::{Map, Path, Tree};
+use crate::resource::{Compare, Field};
+
+use super::want::Declared;
+
+/// What one field comes to.
+#[derive(Debug, Default)]
+pub struct FieldDiff {
+    /// What differs, leaf by leaf where the field compares by keys.
+    pub changes: Vec<FieldChange>,
+    /// The whole new value of the field, if it has to be sent.
+    pub send: Option<Tree>,
+}
+
+/// The view of one object that a field comparison needs.
+pub struct Sides<'a> {
+    /// What the ledger says was declared when we last applied.
+    pub owned: &'a Declared,
+    /// The key of the ledger's digests.
+    pub digest_key: &'a [u8],
+    /// Whether every field is ours.
+    pub strict: bool,
+}
+
+impl Sides<'_> {
+    fn was_declared(&self, path: &Path) -> bool {
+        self.owned.keys().any(|owned| owned.starts_with(path))
+    }
+
+    /// Whether git says the same as when we last applied: then what differs was changed on the API.
+    fn is_as_applied(&self, path: &Path, wanted: &Tree) -> bool {
+        self.owned.get(path).is_some_and(|digest| Some(digest) == digest_of(wanted, self.digest_key).as_ref())
+    }
+}
+
+/// Compares a declared field with what the API holds.
+pub fn declared(field: &Field, wanted: &Tree, found: &Value, sides: &Sides<'_>) -> FieldDiff {
+    let path = Path::of(field.name);
+    let found_tree = Tree::from(found);
+    match field.compare {
+        Compare::Along => FieldDiff::default(),
+        Compare::Exact => whole(path, wanted, &found_tree, wanted == &found_tree, sides),
+        Compare::Set => whole(path, wanted, &found_tree, same_set(wanted, &found_tree), sides),
+        Compare::Keys => match (wanted, &found_tree) {
+            (Tree::Map(wanted), Tree::Map(found)) => by_keys(&path, wanted, found, sides),
+            _ => whole(path, wanted, &found_tree, wanted == &found_tree, sides),
+        },
+    }
+}
+
+/// A field that git says nothing of: back to its default if git spoke of it when we last applied.
+pub fn undeclared(field: &Field, found: &Value, sides: &Sides<'_>) -> FieldDiff {
+    let path = Path::of(field.name);
+    let default = Tree::from(field.default_value());
+    let found = Tree::from(found);
+    if field.compare == Compare::Along || !(sides.strict || sides.was_declared(&path)) {
+        return FieldDiff::default();
+    }
+    if let (Compare::Keys, Tree::Map(found)) = (field.compare, &found) {
+        return by_keys(&path, &Map::new(), found, sides);
+    }
+    if found == default || (found.is_null() && !default.is_truthy()) {
+        return FieldDiff::default();
+    }
+    FieldDiff {
+        changes: vec![FieldChange { path, before: Some(found), after: Some(default.clone()) }],
+        send: Some(default),
+    }
+}
+
+fn whole(path: Path, wanted: &Tree, found: &Tree, same: bool, sides: &Sides<'_>) -> FieldDiff {
+    if same || is_normalised_by_the_server(&path, wanted, sides) {
+        return FieldDiff::default();
+    }
+    let before = if wanted.has_secret() { sealed(found) } else { found.clone() };
+    FieldDiff {
+        changes: vec![FieldChange { path, before: Some(before), after: Some(wanted.clone()) }],
+        send: Some(wanted.clone()),
+    }
+}
+
+/// The server renders values that carry its marker when they are written, so that what it holds never equals what was
+/// sent: such a value is unchanged when we sent the same the last time.
+fn is_normalised_by_the_server(path: &Path, wanted: &Tree, sides: &Sides<'_>) -> bool {
+    let marked = wanted.any(&|tree| tree.get("__prefect_kind").is_some());
+    marked && sides.is_as_applied(path, wanted)
+}
+
+fn by_keys(path: &Path, wanted: &Map, found: &Map, sides: &Sides<'_>) -> FieldDiff {
+    let mut changes = Vec::new();
+    let merged = merge(path, wanted, found, sides, &mut changes);
+    let send = (!changes.is_empty()).then_some(Tree::Map(merged));
+    FieldDiff { changes, send }
+}
+
+/// What is wanted, laid over what others put there, without what we put there and no longer want.
+fn merge(path: &Path, wanted: &Map, found: &Map, sides: &Sides<'_>, changes: &mut Vec<FieldChange>) -> Map {
+    let mut merged = Map::new();
+    for (key, value) in found {
+        let at = path.key(key);
+        match wanted.get(key) {
+            Some(_) => {}
+            None if sides.strict || sides.was_declared(&at) => {
+                changes.push(FieldChange { path: at, before: Some(value.clone()), after: None });
+            }
+            None => {
+                merged.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    for (key, value) in wanted {
+        let at = path.key(key);
+        let value = match (value, found.get(key)) {
+            (Tree::Map(wanted), Some(Tree::Map(found))) if !is_marked(wanted) => {
+                Tree::Map(merge(&at, wanted, found, sides, changes))
+            }
+            (wanted, Some(found)) => {
+                let diff = whole(at, wanted, found, wanted == found, sides);
+                let unchanged = diff.changes.is_empty();
+                changes.extend(diff.changes);
+                if unchanged { wanted.clone() } else { diff.send.unwrap_or_else(|| wanted.clone()) }
+            }
+            (wanted, None) => {
+                changes.push(FieldChange { path: at, before: None, after: Some(wanted.clone()) });
+                wanted.clone()
+            }
+        };
+        merged.insert(key.clone(), value);
+    }
+    merged
+}
+
+fn is_marked(map: &Map) -> bool {
+    map.contains_key("__prefect_kind")
+}
+
+fn same_set(a: &Tree, b: &Tree) -> bool {
+    let (Tree::List(a), Tree::List(b)) = (a, b) else { return a == b };
+    a.iter().all(|item| b.contains(item)) && b.iter().all(|item| a.contains(item))
+}
+
+fn sealed(tree: &Tree) -> Tree {
+    tree.revealed(&|_| None).map_or(Tree::Null, |value| Tree::Secret(crate::model::Secret::new(value)))
+}
+
+/// The leaves of a declared field, for the ledger.
+pub fn leaves(field: &Field, wanted: &Tree, digest_key: &[u8]) -> Declared {
+    let mut out = BTreeMap::new();
+    let path = Path::of(field.name);
+    match (field.compare, wanted) {
+        (Compare::Along, _) => {}
+        (Compare::Keys, Tree::Map(map)) => keys(&path, map, digest_key, &mut out),
+        _ => {
+            out.insert(path, digest_of(wanted, digest_key).unwrap_or_default());
+        }
+    }
+    out
+}
+
+fn keys(path: &Path, map: &Map, digest_key: &[u8], out: &mut Declared) {
+    for (key, value) in map {
+        let at = path.key(key);
+        match value {
+            Tree::Map(inner) if !inner.is_empty() && !is_marked(inner) => keys(&at, inner, digest_key, out),
+            other => {
+                out.insert(at, digest_of(other, digest_key).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// The keyed digest of a value; `None` while part of it is unknown.
+pub fn digest_of(tree: &Tree, digest_key: &[u8]) -> Option<String> {
+    tree.revealed(&|key| Some(key.to_string())).map(|value| keyed_digest(digest_key, &value))
+}
+
+/// Why these fields differ: somebody changed them on the API if git says the same as when we last applied.
+pub fn because(changes: &[FieldChange], sides: &Sides<'_>) -> Because {
+    let unknown = |c: &FieldChange| c.after.as_ref().is_some_and(Tree::has_unknown);
+    if !changes.is_empty() && changes.iter().all(unknown) {
+        return Because::Build;
+    }
+    let drifted = |c: &FieldChange| c.after.as_ref().is_some_and(|after| sides.is_as_applied(&c.path, after));
+    if !changes.is_empty() && changes.iter().all(drifted) { Because::Drift } else { Because::Git }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const KEYS: Field = Field { name: "job_variables", compare: Compare::Keys, default: "{}" };
+    const SET: Field = Field { name: "tags", compare: Compare::Set, default: "[]" };
+
+    fn sides(owned: &Declared) -> Sides<'_> {
+        Sides { owned, digest_key: b"k", strict: false }
+    }
+
+    #[test]
+    fn keys_of_others_stay_and_keys_that_left_git_go() {
+        let owned = leaves(&KEYS, &Tree::from(json!({"image": "a", "env": {"MODE": "x", "OLD": "y"}})), b"k");
+        let wanted = Tree::from(json!({"env": {"MODE": "z"}}));
+        let found = json!({"image": "a", "env": {"MODE": "x", "OLD": "y", "THEIRS": "1"}, "cpu": 2});
+        let diff = declared(&KEYS, &wanted, &found, &sides(&owned));
+        assert_eq!(diff.send, Some(Tree::from(json!({"env": {"MODE": "z", "THEIRS": "1"}, "cpu": 2}))));
+        let paths: Vec<String> = diff.changes.iter().map(|c| c.path.to_string()).collect();
+        assert_eq!(paths, ["job_variables.image", "job_variables.env.OLD", "job_variables.env.MODE"]);
+    }
+
+    #[test]
+    fn strict_owns_everything() {
+        let sides = Sides { owned: &Declared::new(), digest_key: b"k", strict: true };
+        let diff = declared(&KEYS, &Tree::from(json!({"a": 1})), &json!({"a": 1, "b": 2}), &sides);
+        assert_eq!(diff.send, Some(Tree::from(json!({"a": 1}))));
+    }
+
+    #[test]
+    fn sets_compare_without_order() {
+        let none = Declared::new();
+        let wanted = Tree::from(json!(["a", "b"]));
+        assert!(declared(&SET, &wanted, &json!(["b", "a", "a"]), &sides(&none)).send.is_none());
+        assert!(declared(&SET, &wanted, &json!(["b"]), &sides(&none)).send.is_some());
+    }
+
+    #[test]
+    fn a_field_that_was_never_declared_is_left_alone_and_one_that_left_is_reset() {
+        assert!(undeclared(&SET, &json!(["ui"]), &sides(&Declared::new())).send.is_none());
+        let owned = leaves(&SET, &Tree::from(json!(["mine"])), b"k");
+        assert_eq!(undeclared(&SET, &json!(["ui"]), &sides(&owned)).send, Some(Tree::from(json!([]))));
+    }
+
+    #[test]
+    fn the_reason_is_drift_when_git_did_not_move() {
+        let wanted = Tree::from(json!({"env": {"MODE": "x"}}));
+        let owned = leaves(&KEYS, &wanted, b"k");
+        let drifted = declared(&KEYS, &wanted, &json!({"env": {"MODE": "by hand"}}), &sides(&owned));
+        assert_eq!(because(&drifted.changes, &sides(&owned)), Because::Drift);
+        let moved = Tree::from(json!({"env": {"MODE": "new"}}));
+        let changed = declared(&KEYS, &moved, &json!({"env": {"MODE": "x"}}), &sides(&owned));
+        assert_eq!(because(&changed.changes, &sides(&owned)), Because::Git);
+    }
+
+    #[test]
+    fn where_the_wanted_value_is_secret_the_old_one_is_too() {
+        let wanted = Tree::from(json!({}));
+        let Tree::Map(mut map) = wanted else { unreachable!("made above") };
+        map.insert("token".into(), Tree::Secret(Secret::text("new")));
+        let diff = declared(&KEYS, &Tree::Map(map), &json!({"token": "old-canary"}), &sides(&Declared::new()));
+        assert!(!format!("{:?}", diff.changes).contains("canary"));
+        assert_eq!(diff.changes.len(), 1);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "[a-c]{0,3}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-d]", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_differs_from_itself(value in any_json()) {
+            for field in [&KEYS, &SET] {
+                let diff = declared(field, &Tree::from(&value), &value, &sides(&Declared::new()));
+                prop_assert!(diff.send.is_none() && diff.changes.is_empty());
+            }
+        }
+
+        #[test]
+        fn what_is_sent_leaves_nothing_to_send(wanted in any_json(), found in any_json(), before in any_json()) {
+            let owned = leaves(&KEYS, &Tree::from(&before), b"k");
+            let wanted = Tree::from(&wanted);
+            let first = declared(&KEYS, &wanted, &found, &sides(&owned));
+            let Some(sent) = first.send else { return Ok(()) };
+            let after = sent.revealed(&|_| None).expect("all known");
+            let again = declared(&KEYS, &wanted, &after, &sides(&leaves(&KEYS, &wanted, b"k")));
+            prop_assert!(again.send.is_none(), "{:?}", again.changes);
+        }
+    }
+}

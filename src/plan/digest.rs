@@ -1,0 +1,37 @@
+//! The digest of a plan: equal for plans that do the same, without giving away a secret.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::model::Tree;
+use crate::model::plan::{FieldChange, Plan};
+use crate::model::secret::canonical;
+
+/// `sha256:` and the digest of actions with their values before and after. Where things were declared, why they
+/// change and what follows is not part of it. Secrets enter by their digest under `digest_key`.
+pub fn digest(plan: &Plan, digest_key: &[u8]) -> String {
+    let changes: Vec<Value> = plan
+        .changes
+        .iter()
+        .map(|change| {
+            let fields: Vec<Value> = change.fields.iter().map(|field| entry(field, digest_key)).collect();
+            json!([change.key.to_string(), change.action, fields])
+        })
+        .collect();
+    let hash = Sha256::digest(canonical(&Value::Array(changes)).as_bytes());
+    format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+fn entry(field: &FieldChange, digest_key: &[u8]) -> Value {
+    let side = |tree: &Option<Tree>| tree.as_ref().map(|tree| value(tree, digest_key));
+    json!([field.path.to_string(), side(&field.before), side(&field.after)])
+}
+
+fn value(tree: &Tree, digest_key: &[u8]) -> Value {
+    match tree {
+        Tree::Secret(secret) => json!({ "secret": secret.digest(digest_key) }),
+        Tree::List(items) => items.iter().map(|item| value(item, digest_key)).collect(),
+        Tree::Map(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), value(v, digest_key))).collect()),
+        other => other.masked(),
+    }
+}

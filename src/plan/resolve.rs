@@ -1,0 +1,333 @@
+//! Declarations and facts → what each deployment should be. Ask, then answer: nothing here reaches out.
+//!
+//! The order of the passes over a declaration is that of `prefect/cli/deploy/_core.py` (3.8.8): blocks, variables and
+//! environment first, then the flow, then the outputs of build steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::manifest::select::Selected;
+use crate::model::{Map, Origin, Path, Seg, Tree};
+use crate::render::{
+    Blocks, Filling, Missing, Note, TemplateProblem, env_as_values, fill, fill_blocks_except, fill_variables,
+    references, references_except,
+};
+use crate::resource::deployment::FORBIDDEN_IN_NAMES;
+use crate::resource::schema_check::takes_text;
+
+/// What filling the templates needs from the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Blocks by the slug of their type and their name.
+    pub blocks: BTreeSet<(String, String)>,
+    /// Blocks by id.
+    pub block_ids: BTreeSet<String>,
+    /// Variables.
+    pub variables: BTreeSet<String>,
+}
+
+/// What is known of the world when templates are filled.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The environment; values that may not be shown are sealed.
+    pub env: BTreeMap<String, Tree>,
+    /// Variables of the workspace.
+    pub variables: BTreeMap<String, Tree>,
+    /// Blocks of the workspace, sealed.
+    pub blocks: Blocks,
+    /// Work pools by name, as the API answers; `None` when no API is asked.
+    pub pools: Option<BTreeMap<String, Value>>,
+    /// The pool of deployments that name none.
+    pub default_pool: Option<String>,
+    /// Whether block references are filled everywhere, as Prefect does.
+    pub resolve_secrets: bool,
+}
+
+/// A declaration whose blocks, variables and environment are filled in.
+#[derive(Clone, Debug)]
+pub struct Filled {
+    /// The declaration.
+    pub selected: Selected,
+    /// Its keys, filled; outputs of steps are still placeholders.
+    pub config: Map,
+    /// Its name; may still hold placeholders of step outputs.
+    pub name: String,
+    /// Its entrypoint.
+    pub entrypoint: String,
+    /// Its work pool.
+    pub pool: String,
+}
+
+impl Filled {
+    /// Where a part of it stands.
+    pub fn place(&self, path: &Path) -> Origin {
+        self.selected.declaration.origin_of(path)
+    }
+
+    /// The text of a key that may not be empty.
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.config.get(key).map(plain).and_then(|tree| tree.as_str().map(str::to_owned)).filter(|t| !t.is_empty())
+    }
+
+    /// Its build steps as written: its own, else those of its file.
+    pub fn build_steps(&self) -> Vec<Tree> {
+        self.steps("build")
+    }
+
+    /// Its push steps as written.
+    pub fn push_steps(&self) -> Vec<Tree> {
+        self.steps("push")
+    }
+
+    fn steps(&self, which: &str) -> Vec<Tree> {
+        use crate::manifest::prefect_yaml::Steps;
+        let pick = |actions: &crate::manifest::prefect_yaml::Actions| match which {
+            "build" => actions.build.clone(),
+            "push" => actions.push.clone(),
+            _ => actions.pull.clone(),
+        };
+        let own = pick(&self.selected.declaration.actions);
+        let steps = if own == Steps::Unset { pick(&self.selected.file_actions) } else { own };
+        steps.list().iter().filter(|step| step.is_truthy()).cloned().collect()
+    }
+}
+
+/// What has to be asked before templates can be filled.
+pub fn questions(selected: &[Selected]) -> Questions {
+    let mut out = Questions::default();
+    for one in selected {
+        let mut found = references_except(&config_tree(one), &|_| false);
+        for actions in [&one.declaration.actions, &one.file_actions] {
+            for step in actions.build.list().iter().chain(actions.push.list()) {
+                found.extend(references(step));
+            }
+        }
+        out.blocks.extend(found.blocks.into_keys());
+        out.block_ids.extend(found.block_ids.into_keys());
+        out.variables.extend(found.variables.into_keys());
+    }
+    out
+}
+
+/// The keys that the passes work on. Steps are not among them: those of `build` and `push` are filled when they run,
+/// and the blocks of `pull` are the worker's.
+fn config_tree(selected: &Selected) -> Tree {
+    let config = selected.declaration.config.iter();
+    Tree::Map(
+        config.filter(|(key, _)| !["build", "push", "pull"].contains(&key.as_str()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    )
+}
+
+/// Fills a declaration's blocks, variables and environment, and checks what can be checked before its flow is known.
+pub fn filled(selected: &Selected, facts: &Facts, diagnostics: &mut Vec<Diagnostic>) -> Option<Filled> {
+    let mut filler = Filler { selected, facts, diagnostics };
+    filler.run()
+}
+
+struct Filler<'a> {
+    selected: &'a Selected,
+    facts: &'a Facts,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Filler<'_> {
+    fn run(&mut self) -> Option<Filled> {
+        let before = self.diagnostics.len();
+        let tree = config_tree(self.selected);
+        let pool_first = self.pool_name(&tree)?;
+        let Tree::Map(config) = self.passes(&tree, pool_first.as_deref())? else { return None };
+        let name = self.name(&config);
+        let entrypoint = self.required(&config, "entrypoint", "write `entrypoint: path/to/file.py:flow_function`");
+        let pool = self.pool(pool_first);
+        let (name, entrypoint, pool) = (name?, entrypoint?, pool?);
+        let failed = self.diagnostics[before..].iter().any(|d| d.severity == crate::diagnostic::Severity::Error);
+        (!failed).then(|| Filled { selected: self.selected.clone(), config, name, entrypoint, pool })
+    }
+
+    /// The pool's name decides where block references may wait, so it is filled before the rest.
+    fn pool_name(&mut self, tree: &Tree) -> Option<Option<String>> {
+        let name = tree.get("work_pool").and_then(|pool| pool.get("name"));
+        let Some(name) = name.filter(|name| name.is_truthy()) else { return Some(self.facts.default_pool.clone()) };
+        let path = Path::of("work_pool").key("name");
+        let wrapped = Tree::Map(Map::from([("name".to_owned(), name.clone())]));
+        match self.three(&wrapped, &|_| false) {
+            Ok(filled) => Some(filled.get("name").map(plain).and_then(|tree| tree.as_str().map(str::to_owned))),
+            Err(problems) => {
+                for mut problem in problems {
+                    problem.path = path.clone();
+                    self.problem(&problem);
+                }
+                None
+            }
+        }
+    }
+
+    fn passes(&mut self, tree: &Tree, pool: Option<&str>) -> Option<Tree> {
+        let template = match (&self.facts.pools, pool) {
+            (Some(pools), Some(pool)) => pools.get(pool).map(|pool| pool["base_job_template"].clone()),
+            _ => None,
+        };
+        let resolve = self.facts.resolve_secrets;
+        let keep = move |path: &Path| !resolve && waits_for_the_worker(path, template.as_ref());
+        match self.three(tree, &keep) {
+            Ok(filled) => {
+                self.stored_in_clear(tree, &keep);
+                Some(filled)
+            }
+            Err(problems) => {
+                problems.iter().for_each(|problem| self.problem(problem));
+                None
+            }
+        }
+    }
+
+    fn three(&mut self, tree: &Tree, keep: &dyn Fn(&Path) -> bool) -> Result<Tree, Vec<TemplateProblem>> {
+        let mut notes = Vec::new();
+        let tree = fill_blocks_except(tree, &self.facts.blocks, keep)?;
+        let tree = fill_variables(&tree, &self.facts.variables, &mut notes)?;
+        let values = env_as_values(&self.facts.env);
+        let env = Filling {
+            values: &values,
+            env: &self.facts.env,
+            missing: Missing::Keep,
+            skip_prefixes: &[],
+            pending: false,
+        };
+        // What the environment lacks is told by the last pass, which takes it away.
+        let filled = fill(&tree, &env, &mut Vec::new())?;
+        notes.iter().for_each(|note| self.note(note));
+        Ok(filled.unwrap_or(Tree::Null))
+    }
+
+    /// Prefect stores what these references resolve to where anyone who may read deployments can read it.
+    fn stored_in_clear(&mut self, tree: &Tree, keep: &dyn Fn(&Path) -> bool) {
+        let Some(config) = tree.as_map() else { return };
+        for (key, value) in config.iter().filter(|(key, _)| !is_structural(key)) {
+            let wrapped = Tree::Map(Map::from([(key.clone(), value.clone())]));
+            for ((slug, name), paths) in references_except(&wrapped, keep).blocks {
+                let Some(path) = paths.first() else { continue };
+                let diagnostic =
+                    Diagnostic::warning("W0320", format!("the value of block `{slug}/{name}` is stored in clear text"))
+                        .at(self.selected.declaration.origin_of(path), "")
+                        .help("use it in a text of `job_variables` or in a pull step, which the worker fills");
+                self.diagnostics.push(diagnostic);
+            }
+        }
+    }
+
+    fn name(&mut self, config: &Map) -> Option<String> {
+        let name = self.required(config, "name", "write `name: my-deployment`")?;
+        let name = match name.strip_suffix(".py") {
+            Some(_) => name.rsplit('/').next().and_then(|file| file.strip_suffix(".py")).unwrap_or(&name).to_owned(),
+            None => name,
+        };
+        if let Some(bad) = name.chars().find(|c| FORBIDDEN_IN_NAMES.contains(c)) {
+            self.error(
+                "E0161",
+                &Path::of("name"),
+                format!("the name `{name}` holds `{bad}`"),
+                "leave out / % & > and < in names",
+            );
+            return None;
+        }
+        Some(name)
+    }
+
+    fn required(&mut self, config: &Map, key: &str, help: &str) -> Option<String> {
+        let value = config.get(key).map(plain).and_then(|tree| tree.as_str().map(str::to_owned));
+        match value.filter(|text| !text.is_empty()) {
+            Some(text) => Some(text),
+            None if config.get(key).is_some_and(Tree::has_unknown) => {
+                self.error(
+                    "E0162",
+                    &Path::of(key),
+                    format!("`{key}` needs an API to be known"),
+                    "set PREFECT_API_URL, or write it without blocks and variables",
+                );
+                None
+            }
+            None => {
+                let which = self.selected.declaration.name().map(|name| format!(" of `{name}`")).unwrap_or_default();
+                self.error("E0160", &Path::of(key), format!("the `{key}`{which} is missing"), help);
+                None
+            }
+        }
+    }
+
+    fn pool(&mut self, name: Option<String>) -> Option<String> {
+        let path = Path::of("work_pool").key("name");
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            self.error(
+                "E0163",
+                &Path::of("work_pool"),
+                "the work pool is missing",
+                "write `work_pool: { name: my-pool }`, give `--pool`, or set PREFECT_DEFAULT_WORK_POOL_NAME",
+            );
+            return None;
+        };
+        let Some(pools) = &self.facts.pools else { return Some(name) };
+        match pools.get(&name) {
+            None => {
+                let help = did_you_mean(&name, pools.keys().map(String::as_str)).unwrap_or_else(|| {
+                    format!("create it first: `prefect work-pool create {name} --type process` (or another type)")
+                });
+                self.error("E0401", &path, format!("there is no work pool `{name}` on the API"), help);
+                None
+            }
+            Some(pool) if pool["type"] == "prefect-agent" => {
+                self.error(
+                    "E0402",
+                    &path,
+                    format!("the work pool `{name}` is for agents of Prefect 2"),
+                    "use a pool of a type that workers serve, such as process or docker",
+                );
+                None
+            }
+            Some(_) => Some(name),
+        }
+    }
+
+    fn error(&mut self, code: &'static str, path: &Path, message: impl Into<String>, help: impl Into<String>) {
+        let origin = self.selected.declaration.origin_of(path);
+        self.diagnostics.push(Diagnostic::error(code, message).at(origin, "").help(help));
+    }
+
+    fn problem(&mut self, problem: &TemplateProblem) {
+        let origin = self.selected.declaration.origin_of(&problem.path);
+        self.diagnostics.push(problem.diagnostic().at(origin, ""));
+    }
+
+    fn note(&mut self, note: &Note) {
+        let origin = self.selected.declaration.origin_of(&note.path);
+        self.diagnostics.push(note.diagnostic().at(origin, ""));
+    }
+}
+
+/// Places whose values name things: they are part of keys and of what plans show, so they are never sealed.
+fn is_structural(key: &str) -> bool {
+    ["name", "entrypoint", "flow_name"].contains(&key)
+}
+
+/// Whether a block reference at this place can wait until the worker fills it in: inside `job_variables`, where the
+/// pool's template takes text.
+fn waits_for_the_worker(path: &Path, base_job_template: Option<&Value>) -> bool {
+    let prefix = Path::of("work_pool").key("job_variables");
+    let Some(template) = base_job_template else { return false };
+    path.starts_with(&prefix)
+        && path.0[2..].iter().all(|seg| matches!(seg, Seg::Key(_)))
+        && takes_text(template, &Path(path.0[2..].to_vec()))
+}
+
+/// The tree with nothing sealed, for values that name things or steer schedules.
+pub fn plain(tree: &Tree) -> Tree {
+    match tree {
+        Tree::Secret(secret) => Tree::from(secret.reveal()),
+        Tree::List(items) => Tree::List(items.iter().map(plain).collect()),
+        Tree::Map(map) => Tree::Map(map.iter().map(|(key, value)| (key.clone(), plain(value))).collect()),
+        Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::IdOf(_) | Tree::Unknown(_) => tree.clone(),
+    }
+}

@@ -1,0 +1,39 @@
+//! `PassError`: why a pass could not be made at all.
+
+use crate::api::ApiError;
+use crate::python::PythonError;
+use crate::source::SourceError;
+use crate::steps::StepError;
+
+/// Why a pass could not be made at all. Problems of the files are diagnostics instead.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The command line asks for something that does not make sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The directory could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The API did not do what it was asked.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Python could not be asked.
+    #[error(transparent)]
+    Python(#[from] PythonError),
+    /// A build or push step failed. Nothing was written to the API.
+    #[error("{deployment}: {error}\n  help: {help}\n  nothing was written to the API")]
+    Step {
+        /// Whose step.
+        deployment: String,
+        /// What happened.
+        error: Box<StepError>,
+        /// The next step.
+        help: &'static str,
+    },
+    /// The record of what is ours cannot be trusted.
+    #[error("{0}")]
+    Ledger(String),
+    /// The user asked to stop.
+    #[error("interrupted before anything was written")]
+    Interrupted,
+}

@@ -1,0 +1,263 @@
+//! The directory → files read, parsed and selected.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::manifest::node::{Node, Value};
+use crate::manifest::prefect_yaml::{self, PrefectFile};
+use crate::manifest::project::{self, Project};
+use crate::manifest::scope::{scope_name, with_env};
+use crate::manifest::select::{Selecting, select};
+use crate::manifest::{globs, vars, yaml};
+use crate::model::{Origin, RepoPath};
+use crate::report::diagnostics::Texts;
+use crate::source::{GitFacts, Worktree};
+
+use super::error::PassError;
+use super::Request;
+
+/// What the directory holds.
+pub struct Reading {
+    /// The directory.
+    pub worktree: Worktree,
+    /// The project's settings.
+    pub project: Project,
+    /// The name under which objects are owned.
+    pub scope: String,
+    /// The git repository around the directory.
+    pub git: Option<GitFacts>,
+    /// The files that declare deployments.
+    pub files: Vec<PrefectFile>,
+    /// Their texts, for diagnostics.
+    pub texts: Texts,
+    /// What is meant.
+    pub selecting: Selecting,
+    /// Whether every file was read: only then does something missing mean anything.
+    pub complete: bool,
+    /// Problems and remarks.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Root keys of resource files.
+const RESOURCE_KEYS: [&str; 7] = [
+    "blocks",
+    "variables",
+    "work_pools",
+    "concurrency_limits",
+    "tag_concurrency_limits",
+    "automations",
+    "block_types",
+];
+
+/// Reads everything.
+///
+/// # Errors
+/// A directory that cannot be read, or a wrong use of the selection flags.
+pub fn read(request: &Request) -> Result<Reading, PassError> {
+    let worktree = Worktree::open(&request.path)?;
+    let mut reader = Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true };
+    let project = reader.project()?;
+    let environment = reader.environment(&project)?;
+    let (git, remarks) = crate::source::git::facts(reader.worktree.root());
+    reader.diagnostics.extend(remarks);
+    let files = reader.files(&project, environment)?;
+    let mut selecting = select(&files, &request.selection).map_err(PassError::Usage)?;
+    reader.unnamed(&mut selecting);
+    reader.remarks(&selecting);
+    reader.none_declared(&files, &selecting);
+    let scope = scope(&project, git.as_ref(), &reader.worktree, environment);
+    let complete = reader.complete && selecting.everything && request.prefect_file.is_none();
+    Ok(Reading {
+        worktree: reader.worktree,
+        project,
+        scope,
+        git,
+        files,
+        texts: reader.texts,
+        selecting,
+        complete,
+        diagnostics: reader.diagnostics,
+    })
+}
+
+fn scope(project: &Project, git: Option<&GitFacts>, worktree: &Worktree, environment: Option<&str>) -> String {
+    let remote = git.and_then(|git| git.remote_url.as_deref());
+    let root = RepoPath::new("");
+    let subdir = git.map_or(&root, |git| &git.subdir);
+    let name = project.name.clone().unwrap_or_else(|| scope_name(remote, subdir, &worktree.dir_name()));
+    with_env(&name, environment)
+}
+
+struct Reader<'a> {
+    request: &'a Request,
+    worktree: Worktree,
+    texts: Texts,
+    diagnostics: Vec<Diagnostic>,
+    complete: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn project(&mut self) -> Result<Project, PassError> {
+        let path = match &self.request.project {
+            Some(path) => Some(self.inside(path)?),
+            None => [RepoPath::new("reconcile.yaml"), RepoPath::new("reconcile.yml")]
+                .into_iter()
+                .find(|path| matches!(self.worktree.read(path), Ok(Some(_)))),
+        };
+        let Some(path) = path else { return Ok(Project::default()) };
+        let Some(root) = self.parsed(&path)? else { return Ok(Project::default()) };
+        let (project, diagnostics) = project::read(&path, &root);
+        self.diagnostics.extend(diagnostics);
+        Ok(project)
+    }
+
+    /// A path of the command line as a path below the root.
+    fn inside(&self, path: &Path) -> Result<RepoPath, PassError> {
+        let outside = || PassError::Usage(format!("`{}` is not below {}", path.display(), self.request.path.display()));
+        let text = path.to_str().ok_or_else(outside)?;
+        if path.is_absolute() {
+            let below = path.strip_prefix(self.worktree.root()).map_err(|_| outside())?;
+            return Ok(RepoPath::new(below.to_str().ok_or_else(outside)?));
+        }
+        Ok(RepoPath::new(text))
+    }
+
+    fn environment(&self, project: &Project) -> Result<Option<&'a str>, PassError> {
+        let Some(name) = self.request.env_name.as_deref() else { return Ok(None) };
+        if project.environments.contains_key(name) {
+            return Ok(Some(name));
+        }
+        let known: Vec<&str> = project.environments.keys().map(String::as_str).collect();
+        let hint = crate::diagnostic::did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.len() {
+            0 => "reconcile.yaml declares no `environments`".to_owned(),
+            _ => format!("there are {}", known.join(", ")),
+        });
+        Err(PassError::Usage(format!("there is no environment `{name}`: {hint}")))
+    }
+
+    fn files(&mut self, project: &Project, environment: Option<&str>) -> Result<Vec<PrefectFile>, PassError> {
+        let vars = project.vars_in(environment);
+        let paths = match (&self.request.prefect_file, self.worktree.selected()) {
+            (Some(file), _) => vec![self.existing(file)?],
+            (None, Some(file)) => vec![file.clone()],
+            (None, None) => self.discovered(project)?,
+        };
+        let rooted = globs::Globs::new(&project.root_relative).unwrap_or_default();
+        let mut files = Vec::new();
+        for path in paths {
+            let Some(root) = self.parsed(&path)? else { continue };
+            if !self.declares_deployments(&path, &root) {
+                continue;
+            }
+            let (root, remarks) = vars::fill_vars(&path, &root, &vars);
+            self.diagnostics.extend(remarks);
+            let from_root = self.request.prefect_file.is_some() || rooted.is_match(path.as_str());
+            let dir = if from_root { RepoPath::new("") } else { path.parent() };
+            let text = self.texts.get(&path).cloned().unwrap_or_else(|| Arc::from(""));
+            let (file, problems) = prefect_yaml::read(&path, &dir, &root, &text);
+            self.diagnostics.extend(problems);
+            files.push(file);
+        }
+        Ok(files)
+    }
+
+    fn existing(&self, file: &str) -> Result<RepoPath, PassError> {
+        let path = self.inside(Path::new(file))?;
+        match self.worktree.read(&path)? {
+            Some(_) => Ok(path),
+            None => Err(PassError::Usage(format!("there is no file `{file}` in {}", self.request.path.display()))),
+        }
+    }
+
+    fn discovered(&mut self, project: &Project) -> Result<Vec<RepoPath>, PassError> {
+        let found = self.worktree.discover(&project.include, &project.exclude)?;
+        self.diagnostics.extend(found.diagnostics);
+        Ok(found.files)
+    }
+
+    /// Reads and parses one file; its problems are kept, and what it may have declared is then unknown.
+    fn parsed(&mut self, path: &RepoPath) -> Result<Option<Node>, PassError> {
+        let Some(bytes) = self.worktree.read(path)? else { return Ok(None) };
+        self.texts.insert(path.clone(), Arc::from(String::from_utf8_lossy(&bytes)));
+        match yaml::read(path, &bytes) {
+            Ok(document) => {
+                self.diagnostics.extend(document.warnings);
+                Ok(Some(document.root))
+            }
+            Err(diagnostic) => {
+                self.complete = false;
+                self.diagnostics.push(*diagnostic);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether a matched file is a prefect.yaml; others are told.
+    fn declares_deployments(&mut self, path: &RepoPath, root: &Node) -> bool {
+        let named = matches!(path.file_name(), "prefect.yaml" | "prefect.yml") || self.request.prefect_file.is_some();
+        if named || root.get("deployments").is_some() {
+            return true;
+        }
+        let origin = Origin::new(path.clone(), root.span);
+        let is_resource = RESOURCE_KEYS.iter().any(|key| root.get(key).is_some());
+        let diagnostic = if is_resource {
+            Diagnostic::warning("W0134", "this resource file is not read: only deployments are reconciled so far")
+                .help("keep it; blocks, variables, pools, limits and automations as code come with a later version")
+        } else if matches!(root.value, Value::Null) {
+            return false;
+        } else {
+            Diagnostic::warning("W0135", "this file declares nothing that reconcile knows")
+                .help("add its path to `exclude` in reconcile.yaml, or correct its top-level keys")
+        };
+        self.diagnostics.push(diagnostic.at(origin, ""));
+        false
+    }
+
+    /// Among several declarations, one without a name is passed over, as `prefect deploy --all` does.
+    fn unnamed(&mut self, selecting: &mut Selecting) {
+        let several: Vec<RepoPath> = {
+            let mut paths: Vec<RepoPath> =
+                selecting.selected.iter().map(|one| one.declaration.file.clone()).collect();
+            paths.sort();
+            let again = paths.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone());
+            again.collect()
+        };
+        selecting.selected.retain(|one| {
+            let declaration = &one.declaration;
+            let nameless = declaration.config.get("name").is_none_or(crate::model::Tree::is_null);
+            if nameless && several.contains(&declaration.file) {
+                let warning = Diagnostic::warning("W0136", "a deployment without a name is passed over")
+                    .at(declaration.origin(), "")
+                    .help("write `name: my-deployment`");
+                self.diagnostics.push(warning);
+                return false;
+            }
+            true
+        });
+    }
+
+    fn remarks(&mut self, selecting: &Selecting) {
+        for remark in &selecting.remarks {
+            self.diagnostics.push(Diagnostic::warning("W0137", remark.clone()));
+        }
+    }
+
+    fn none_declared(&mut self, files: &[PrefectFile], selecting: &Selecting) {
+        let broken = crate::diagnostic::has_errors(&self.diagnostics);
+        if !selecting.selected.is_empty() || broken {
+            return;
+        }
+        let help = "declare one below `deployments:` in a prefect.yaml, or give an entrypoint `path/to/file.py:flow`";
+        let diagnostic = match files.first() {
+            None => {
+                let place = self.worktree.root().display();
+                Diagnostic::error("E0138", format!("there is no prefect.yaml in {place}")).help(help)
+            }
+            Some(file) => Diagnostic::error("E0138", "no deployment is declared")
+                .at(Origin::whole(file.path.clone()), "")
+                .help(help),
+        };
+        self.diagnostics.push(diagnostic);
+    }
+}

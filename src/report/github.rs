@@ -1,0 +1,68 @@
+//! GitHub workflow commands: every diagnostic and every change as an annotation on its YAML line.
+
+use super::Report;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::Origin;
+
+/// Diagnostics as `::error`, `::warning` and `::notice`, then one notice per change.
+pub fn annotations(report: &Report) -> String {
+    let mut lines: Vec<String> = report.diagnostics.iter().map(diagnostic).collect();
+    for change in &report.plan.changes {
+        let Some(origin) = &change.origin else { continue };
+        let title = format!("{} {}", change.action.symbol(), change.key);
+        let mut text: Vec<String> = change.fields.iter().take(20).map(|field| field.path.to_string()).collect();
+        text.extend(change.impact.iter().cloned());
+        let text = if text.is_empty() { "no field to show".to_owned() } else { text.join("\n") };
+        lines.push(command("notice", Some(origin), &title, &text));
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// One diagnostic as a workflow command.
+pub fn diagnostic(diagnostic: &Diagnostic) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "notice",
+    };
+    let text = match &diagnostic.help {
+        Some(help) => format!("{}\nhelp: {help}", diagnostic.message),
+        None => diagnostic.message.clone(),
+    };
+    command(level, diagnostic.origin(), diagnostic.code, &text)
+}
+
+fn command(level: &str, origin: Option<&Origin>, title: &str, text: &str) -> String {
+    let mut properties = Vec::new();
+    if let Some(origin) = origin {
+        properties.push(format!("file={}", property(origin.file.as_str())));
+        properties.push(format!("line={}", origin.span.line));
+        properties.push(format!("col={}", origin.span.column));
+    }
+    properties.push(format!("title={}", property(title)));
+    format!("::{level} {}::{}", properties.join(","), message(text))
+}
+
+/// Escapes the text of a command, so that a hostile name cannot start a command of its own.
+fn message(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// Escapes a property of a command.
+fn property(text: &str) -> String {
+    message(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RepoPath;
+
+    #[test]
+    fn a_hostile_message_stays_one_command() {
+        let hostile = "a\n::set-output name=x::y";
+        let line = diagnostic(&Diagnostic::error("E0100", hostile).at(Origin::whole(RepoPath::new("a,b:c.yaml")), ""));
+        assert_eq!(line.lines().count(), 1);
+        assert!(line.starts_with("::error file=a%2Cb%3Ac.yaml,line=1,col=1,title=E0100::a%0A"), "{line}");
+    }
+}

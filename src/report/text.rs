@@ -1,0 +1,254 @@
+//! The report on a terminal: one line an object, one line a field that differs, one line to sum up.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use similar::TextDiff;
+
+use super::{Outcome, Report, count};
+use crate::model::plan::{Action, Change, FieldChange, Held, Summary};
+use crate::model::{Kind, Tree};
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Whether to colour. Meaning never rests on colour alone.
+    pub colour: bool,
+    /// Whether to show every change and whole values.
+    pub full: bool,
+}
+
+/// How many changes are shown unless all are asked for.
+pub const SHOWN: usize = 200;
+
+/// How many characters of one value are shown unless all are asked for.
+const VALUE_WIDTH: usize = 100;
+
+/// A plan: header, changes, held objects, summary.
+pub fn plan(report: &Report, look: Look) -> String {
+    let mut out = header(report, look);
+    out.push_str(&changes(report, look));
+    let _ = writeln!(out, "{}   {}", plan_summary(&report.summary()), cost(report));
+    out
+}
+
+/// What an apply did: the same with the outcome of every change.
+pub fn applied(report: &Report, look: Look) -> String {
+    let mut out = changes(report, look);
+    let (done, failed, skipped) = report.tally();
+    let mut parts = vec![format!("{done} applied")];
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
+    }
+    if skipped > 0 {
+        parts.push(format!("{skipped} skipped"));
+    }
+    if !report.plan.held.is_empty() {
+        parts.push(format!("{} held", report.plan.held.len()));
+    }
+    parts.push(format!("{} unchanged", report.plan.unchanged));
+    let word = if failed > 0 { "Partly applied" } else { "Applied" };
+    let _ = writeln!(out, "{word}: {}.   {}", parts.join(", "), cost(report));
+    out
+}
+
+/// `shop  main@3f2c1a9  →  http://127.0.0.1:4200/api (Prefect 3.8.8)`
+pub fn header(report: &Report, look: Look) -> String {
+    let bold = style(look, Style::new().bold());
+    let source = match (&report.source.branch, &report.source.commit) {
+        (Some(branch), Some(commit)) => format!("  {branch}@{}", short(commit)),
+        (None, Some(commit)) => format!("  {}", short(commit)),
+        (_, None) => String::new(),
+    };
+    let dirty = if report.source.dirty { " + local changes" } else { "" };
+    let target = match &report.api {
+        Some(api) => format!("{} (Prefect {})", api.url, api.version),
+        None => "an empty workspace (no API configured)".to_owned(),
+    };
+    format!("{bold}{}{bold:#}{source}{dirty}  →  {target}\n\n", printable(&report.scope))
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+fn changes(report: &Report, look: Look) -> String {
+    let mut out = String::new();
+    let all = &report.plan.changes;
+    let shown = if look.full { all.len() } else { all.len().min(SHOWN) };
+    let width = all[..shown].iter().map(|c| title(c).chars().count()).max().unwrap_or(0).min(60);
+    for change in &all[..shown] {
+        out.push_str(&one_change(report, change, width, look));
+    }
+    if shown < all.len() {
+        let _ = writeln!(out, "  … and {} more; `--full` shows all", all.len() - shown);
+    }
+    for held in &report.plan.held {
+        out.push_str(&one_held(held, look));
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+fn title(change: &Change) -> String {
+    format!("{:<11} {}", change.key.kind.word(), printable(&change.key.name))
+}
+
+fn one_change(report: &Report, change: &Change, width: usize, look: Look) -> String {
+    let colour = style(look, action_style(change.action));
+    let dim = style(look, Style::new().dimmed());
+    let place = match &change.origin {
+        Some(origin) => format!("{}:{}", printable(origin.file.as_str()), origin.span.line),
+        None => String::new(),
+    };
+    let mut out =
+        format!("  {colour}{}{colour:#} {:<width$}  {dim}{place}{dim:#}", change.action.symbol(), title(change));
+    out.truncate(out.trim_end().len());
+    match report.outcome(&change.key) {
+        Some(Outcome::Failed(error)) => {
+            let red = style(look, Style::new().fg_color(Some(AnsiColor::Red.into())));
+            let _ = write!(out, "\n      {red}failed{red:#}: {}", printable(error));
+        }
+        Some(Outcome::Skipped(because)) => {
+            let _ = write!(out, "\n      skipped: {}", printable(because));
+        }
+        Some(Outcome::Done) | None => {}
+    }
+    out.push('\n');
+    if change.action == Action::Update || change.action == Action::Replace {
+        out.push_str(&fields(&change.fields, look));
+    }
+    for line in &change.impact {
+        let _ = writeln!(out, "      ! {}", printable(line));
+    }
+    out
+}
+
+fn one_held(held: &Held, look: Look) -> String {
+    let yellow = style(look, Style::new().fg_color(Some(AnsiColor::Yellow.into())));
+    let mut out = format!("  {yellow}held{yellow:#} {:<11} {}\n", held.key.kind.word(), printable(&held.key.name));
+    let verb = match held.action {
+        Action::Delete => "would be deleted: ",
+        _ => "",
+    };
+    let _ = writeln!(out, "      {verb}{}", printable(&held.reason));
+    out
+}
+
+fn fields(fields: &[FieldChange], look: Look) -> String {
+    let width = fields.iter().map(|f| f.path.to_string().chars().count()).max().unwrap_or(0).min(40);
+    let mut out = String::new();
+    for field in fields {
+        let path = field.path.to_string();
+        let path = printable(&path);
+        let sensitive = [&field.before, &field.after].into_iter().flatten().any(Tree::has_secret);
+        match lines(field, sensitive) {
+            Some(diff) => {
+                let _ = write!(out, "      {path}\n{diff}");
+            }
+            None => {
+                let before = value(field.before.as_ref(), sensitive, look);
+                let after = value(field.after.as_ref(), sensitive, look);
+                let _ = writeln!(out, "      {path:<width$}  {before} → {after}");
+            }
+        }
+    }
+    out
+}
+
+/// A text of several lines is shown as a line diff.
+fn lines(field: &FieldChange, sensitive: bool) -> Option<String> {
+    let (Some(Tree::Text(before)), Some(Tree::Text(after))) = (&field.before, &field.after) else { return None };
+    if sensitive || !(before.contains('\n') || after.contains('\n')) {
+        return None;
+    }
+    let diff = TextDiff::from_lines(before.as_str(), after.as_str());
+    let mut out = String::new();
+    for hunk in diff.unified_diff().context_radius(1).iter_hunks() {
+        for change in hunk.iter_changes() {
+            let _ = writeln!(out, "        {}{}", change.tag(), printable(change.value().trim_end_matches(['\n', '\r'])));
+        }
+    }
+    Some(out)
+}
+
+/// A value on one line. Where one side of a field is secret, neither side is shown.
+fn value(value: Option<&Tree>, sensitive: bool, look: Look) -> String {
+    match value {
+        None => "(none)".to_owned(),
+        Some(Tree::Unknown(why)) => format!("(known {})", why.phrase()),
+        Some(Tree::Text(_)) | Some(Tree::Number(_)) | Some(Tree::Bool(_)) if sensitive => "(sensitive)".to_owned(),
+        Some(Tree::Secret(secret)) => secret.to_string(),
+        Some(tree) => {
+            let text = printable(&tree.masked().to_string());
+            if look.full || text.chars().count() <= VALUE_WIDTH {
+                text
+            } else {
+                format!("{}…", text.chars().take(VALUE_WIDTH).collect::<String>())
+            }
+        }
+    }
+}
+
+/// `Plan: 1 to create, 1 to update, 997 unchanged.`
+pub fn plan_summary(summary: &Summary) -> String {
+    let mut parts = Vec::new();
+    for (n, words) in [
+        (summary.create, "to create"),
+        (summary.update, "to update"),
+        (summary.replace, "to replace"),
+        (summary.delete, "to delete"),
+        (summary.adopt, "to adopt"),
+        (summary.release, "to release"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{n} {words}"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("nothing to do".to_owned());
+    }
+    parts.push(format!("{} unchanged", summary.unchanged));
+    if summary.held > 0 {
+        parts.push(format!("{} held", summary.held));
+    }
+    format!("Plan: {}.", parts.join(", "))
+}
+
+fn cost(report: &Report) -> String {
+    let mut parts = Vec::new();
+    if report.requests.read > 0 {
+        parts.push(count(usize::try_from(report.requests.read).unwrap_or(usize::MAX), "read", "reads"));
+    }
+    if report.requests.write > 0 {
+        parts.push(count(usize::try_from(report.requests.write).unwrap_or(usize::MAX), "write", "writes"));
+    }
+    parts.push(format!("{:.1} s", report.seconds));
+    parts.join(", ")
+}
+
+fn action_style(action: Action) -> Style {
+    let colour = match action {
+        Action::Create | Action::Adopt => AnsiColor::Green,
+        Action::Update | Action::Replace | Action::Release => AnsiColor::Yellow,
+        Action::Delete => AnsiColor::Red,
+    };
+    Style::new().fg_color(Some(colour.into())).bold()
+}
+
+fn style(look: Look, style: Style) -> Style {
+    if look.colour { style } else { Style::new() }
+}
+
+/// Text from files and servers without the control characters that could move a cursor or fake a line.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// What a kind's listing is headed with, in the plural.
+pub fn plural(kind: Kind, n: usize) -> String {
+    let word = kind.word().replace('_', " ");
+    count(n, &word, &format!("{word}s"))
+}

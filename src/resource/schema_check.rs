@@ -1,0 +1,202 @@
+//! Whether job variables and parameters fit their JSON Schemas, as the server will decide it.
+//!
+//! Source: `prefect/utilities/schema_tools/validation.py` and `server/api/validation.py` (3.8.8): `required` does not
+//! count, fields without a default may be null, old tuple schemas are repaired, blocks may be given as references.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{Path, Seg};
+
+/// A value that does not fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Misfit {
+    /// Where below the checked value.
+    pub path: Path,
+    /// Why, in a few words, without the value itself: it may be a secret.
+    pub why: String,
+}
+
+/// Checks job variables against the `variables` schema of a pool's base job template.
+///
+/// `creating`: the server also lets null stand where there is a default.
+pub fn job_variables(variables: &Value, base_job_template: &Value, creating: bool) -> Vec<Misfit> {
+    match base_job_template.get("variables") {
+        Some(schema) if schema.is_object() => check(variables, schema, creating),
+        _ => Vec::new(),
+    }
+}
+
+/// Checks a deployment's parameters against its flow's schema.
+pub fn parameters(parameters: &Value, schema: &Value) -> Vec<Misfit> {
+    check(parameters, schema, false)
+}
+
+fn check(value: &Value, schema: &Value, none_with_default: bool) -> Vec<Misfit> {
+    let schema = without_required(preprocessed(schema, none_with_default));
+    // The library may refuse or stumble over a schema that a server holds; then the server decides alone.
+    let checked = catch_unwind(AssertUnwindSafe(|| {
+        let validator = jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            .should_validate_formats(false)
+            .build(&schema)
+            .ok()?;
+        Some(validator.iter_errors(value).map(|error| misfit(&error)).collect::<Vec<_>>())
+    }));
+    checked.ok().flatten().unwrap_or_default()
+}
+
+fn misfit(error: &jsonschema::ValidationError<'_>) -> Misfit {
+    let mut path = Path::root();
+    for part in error.instance_path().as_str().split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        path.0.push(match part.parse::<usize>() {
+            Ok(_) => Seg::Item(part),
+            Err(_) => Seg::Key(part),
+        });
+    }
+    Misfit { path, why: error.masked_with("it").to_string() }
+}
+
+/// The server's repairs of schemas that pydantic 1 wrote.
+fn preprocessed(schema: &Value, none_with_default: bool) -> Value {
+    let mut schema = schema.clone();
+    properties(&mut schema, none_with_default);
+    let Some(Value::Object(definitions)) = schema.get_mut("definitions") else { return schema };
+    let mut blocks = Map::new();
+    for definition in definitions.values_mut() {
+        properties(definition, none_with_default);
+        if definition.get("block_type_slug").is_some()
+            && let Some(title) = definition["title"].as_str()
+        {
+            blocks.insert(title.to_owned(), block_or_reference(definition));
+        }
+    }
+    definitions.extend(blocks);
+    schema
+}
+
+fn properties(holder: &mut Value, none_with_default: bool) {
+    let required: Vec<String> = holder["required"]
+        .as_array()
+        .map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+        .unwrap_or_default();
+    let Some(Value::Object(fields)) = holder.get_mut("properties") else { return };
+    for (name, field) in fields {
+        if !field.is_object() {
+            continue;
+        }
+        let typed = field.get("type").is_some_and(|t| t != "null");
+        let open = field.get("default").is_none() || none_with_default;
+        if typed && open && !required.contains(name) {
+            let kind = field["type"].take();
+            field["anyOf"] = json!([{ "type": kind }, { "type": "null" }]);
+            field.as_object_mut().expect("checked above").shift_remove("type");
+        }
+        if field["items"].as_array().is_some_and(|items| !items.is_empty()) && field.get("prefixItems").is_none() {
+            field["prefixItems"] = field["items"].take();
+            field.as_object_mut().expect("checked above").shift_remove("items");
+        }
+        if field.get("properties").is_some() {
+            properties(field, none_with_default);
+        }
+    }
+}
+
+fn block_or_reference(definition: &Value) -> Value {
+    json!({ "oneOf": [definition, {
+        "type": "object",
+        "required": ["$ref"],
+        "properties": { "$ref": { "oneOf": [
+            { "type": "string" },
+            { "type": "object", "additionalProperties": { "type": "string" }, "minProperties": 1 },
+        ]}},
+    }]})
+}
+
+/// Drops the keyword `required` everywhere, but not a property that happens to have that name.
+fn without_required(schema: Value) -> Value {
+    match schema {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .filter(|(key, value)| key != "required" || !value.is_array())
+                .map(|(key, value)| (key, without_required(value)))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(without_required).collect()),
+        other => other,
+    }
+}
+
+/// Whether a string may stand at a place of the job variables: then a block reference can wait for the worker.
+pub fn takes_text(base_job_template: &Value, path: &Path) -> bool {
+    let mut schema = &base_job_template["variables"];
+    for seg in &path.0 {
+        let Seg::Key(key) = seg else { return schema_takes_text(&schema["items"]) };
+        let property = &schema["properties"][key.as_str()];
+        schema = if property.is_null() { &schema["additionalProperties"] } else { property };
+    }
+    schema_takes_text(schema)
+}
+
+fn schema_takes_text(schema: &Value) -> bool {
+    let is_text = |kind: &Value| kind == "string";
+    match &schema["type"] {
+        Value::String(_) => is_text(&schema["type"]),
+        Value::Array(kinds) => kinds.iter().any(is_text),
+        _ => ["anyOf", "oneOf"].iter().any(|key| {
+            schema[*key].as_array().is_some_and(|options| options.iter().any(|option| schema_takes_text(option)))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(properties: Value) -> Value {
+        json!({"variables": {"type": "object", "properties": properties, "required": ["image"]}})
+    }
+
+    #[test]
+    fn wrong_types_are_found_with_their_place() {
+        let template = template(json!({
+            "image": {"type": "string"},
+            "env": {"type": "object", "additionalProperties": {"type": "string"}},
+        }));
+        assert_eq!(job_variables(&json!({}), &template, true), Vec::new());
+        assert_eq!(job_variables(&json!({"other": 1}), &template, true), Vec::new());
+        let misfits = job_variables(&json!({"env": {"A": 1}}), &template, true);
+        assert_eq!(misfits.len(), 1);
+        assert_eq!(misfits[0].path.to_string(), "env.A");
+    }
+
+    #[test]
+    fn null_stands_where_there_is_no_default() {
+        let template = template(json!({"a": {"type": "string"}, "b": {"type": "string", "default": "x"}}));
+        assert!(job_variables(&json!({"a": null}), &template, false).is_empty());
+        assert!(!job_variables(&json!({"b": null}), &template, false).is_empty());
+        assert!(job_variables(&json!({"b": null}), &template, true).is_empty());
+    }
+
+    #[test]
+    fn the_message_does_not_hold_the_value() {
+        let template = template(json!({"port": {"type": "integer"}}));
+        let misfits = job_variables(&json!({"port": "canary"}), &template, true);
+        assert!(!misfits[0].why.contains("canary"), "{}", misfits[0].why);
+    }
+
+    #[test]
+    fn text_places_are_known() {
+        let template = template(json!({
+            "image": {"type": "string"},
+            "env": {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
+            "registry": {"type": "object"},
+        }));
+        assert!(takes_text(&template, &Path::of("image")));
+        assert!(takes_text(&template, &Path::of("env").key("TOKEN")));
+        assert!(!takes_text(&template, &Path::of("registry")));
+        assert!(!takes_text(&template, &Path::of("unknown")));
+    }
+}
