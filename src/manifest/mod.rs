@@ -1,3 +1,8 @@
 //! Text of the repository's files → what they declare. Pure: files arrive as text.
 
+pub mod globs;
 pub mod node;
+pub mod project;
+pub mod scope;
+pub mod vars;
+pub mod version_info;
