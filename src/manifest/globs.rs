@@ -2,8 +2,6 @@
 
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::model::RepoPath;
-
 /// A set of patterns over paths below the root. `*` and `?` stay within one directory, `**` crosses them,
 /// `{a,b}` and `[a-z]` work; a leading `./` or `/` and a trailing `/` mean nothing.
 #[derive(Clone, Debug)]
@@ -33,14 +31,19 @@ impl Globs {
         Ok(Globs { set, words: patterns.iter().map(|pattern| words(pattern)).collect() })
     }
 
-    /// Whether a path matches one of them.
-    pub fn is_match(&self, path: &RepoPath) -> bool {
-        self.set.is_match(path.as_str())
+    /// Whether a path, or a name whose parts are separated by `/`, matches one of them.
+    pub fn is_match(&self, path: &str) -> bool {
+        self.set.is_match(path)
     }
 
-    /// Whether an object's name matches one of them; `/` separates its parts as it does those of a path.
-    pub fn matches_name(&self, name: &str) -> bool {
-        self.set.is_match(name)
+    /// How many patterns there are.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
     }
 
     /// Which of them a path matches, by position.
@@ -104,10 +107,10 @@ mod tests {
     fn stars_stay_within_a_directory_and_double_stars_do_not() {
         let set = globs(&["**/blocks/*.yaml", "./env/{dev,prod}/*.yml", "/top.yaml"]);
         for yes in ["blocks/a.yaml", "x/y/blocks/a.yaml", "env/dev/a.yml", "top.yaml"] {
-            assert!(set.is_match(&RepoPath::new(yes)), "{yes}");
+            assert!(set.is_match(yes), "{yes}");
         }
         for no in ["blocks/x/a.yaml", "env/test/a.yml", "sub/top.yaml"] {
-            assert!(!set.is_match(&RepoPath::new(no)), "{no}");
+            assert!(!set.is_match(no), "{no}");
         }
         assert!(set.names(1, "prod") && !set.names(0, "prod") && set.any_names("blocks"));
     }

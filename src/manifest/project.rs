@@ -184,7 +184,7 @@ pub struct IgnoreDrift {
 impl IgnoreDrift {
     /// Whether a field of an object is meant.
     pub fn covers(&self, key: &Key, path: &Path) -> bool {
-        self.kind == key.kind && self.globs.matches_name(&key.name) && path.starts_with(&self.path)
+        self.kind == key.kind && self.globs.is_match(&key.name) && path.starts_with(&self.path)
     }
 }
 

@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Where desired state comes from: a directory of this machine and the git repository around it.
+
+mod digest;
+mod discover;
+mod error;
+pub mod git;
+mod ignores;
+mod worktree;
+
+pub use discover::Found;
+pub use error::SourceError;
+pub use git::GitFacts;
+pub use worktree::{FILE_LIMIT, Worktree};

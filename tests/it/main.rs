@@ -4,3 +4,6 @@
 mod local_server;
 mod support;
 mod templating;
+mod source;
+mod support;
+mod version_info;

@@ -1,0 +1,94 @@
+//! `SourceError`: what stops files from being found or read.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::manifest::globs::BadGlob;
+use crate::model::RepoPath;
+
+/// Why files cannot be found or read. Each message continues "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The given path cannot be opened.
+    #[error("open `{path}`: {source}")]
+    Open {
+        /// As given.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The given path is neither a directory nor a file with a readable name.
+    #[error("open `{path}`: it is neither a directory nor a file")]
+    NotASource {
+        /// As given.
+        path: PathBuf,
+    },
+    /// A pattern is wrong.
+    #[error(transparent)]
+    Glob(#[from] BadGlob),
+    /// A file leads out of the repository, by `..` or through a link.
+    #[error("read `{path}`: it leads out of the repository `{root}`")]
+    Outside {
+        /// The file.
+        path: RepoPath,
+        /// The repository.
+        root: PathBuf,
+    },
+    /// A file is git's own.
+    #[error("read `{path}`: files inside `.git` are never read")]
+    GitInternal {
+        /// The file.
+        path: RepoPath,
+    },
+    /// It is a directory, a pipe, a socket or a device.
+    #[error("read `{path}`: it is {what}, not a file")]
+    NotAFile {
+        /// The path.
+        path: RepoPath,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A file is too large to be configuration.
+    #[error("read `{path}`: it is larger than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        path: RepoPath,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The system refuses.
+    #[error("read `{path}`: {source}")]
+    Io {
+        /// The file.
+        path: RepoPath,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The git repository cannot be read.
+    #[error("read the git repository of `{path}`: {message}")]
+    Git {
+        /// The directory.
+        path: PathBuf,
+        /// What libgit2 says.
+        message: String,
+    },
+}
+
+impl SourceError {
+    /// Whether waiting can help; true of an interrupted or busy disk only.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            SourceError::Open { source, .. } | SourceError::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::ResourceBusy
+            ),
+            SourceError::NotASource { .. }
+            | SourceError::Glob(_)
+            | SourceError::Outside { .. }
+            | SourceError::GitInternal { .. }
+            | SourceError::NotAFile { .. }
+            | SourceError::TooLarge { .. }
+            | SourceError::Git { .. } => false,
+        }
+    }
+}
