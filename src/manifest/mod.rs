@@ -6,3 +6,6 @@ pub mod project;
 pub mod scope;
 pub mod vars;
 pub mod version_info;
+pub mod lax;
+pub mod problem;
+pub mod schedules;
