@@ -13,3 +13,6 @@ pub mod problem;
 pub mod schedules;
 pub mod slas;
 pub mod triggers;
+pub mod json_mode;
+pub mod node;
+pub mod yaml;

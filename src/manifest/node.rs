@@ -1,6 +1,5 @@
 //! `Node`: a YAML value as PyYAML constructs it, with the place where it stands.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use serde_json::Number;
 
@@ -32,8 +31,8 @@ pub enum Value {
     Date(Date),
     /// A naive `datetime.datetime`.
     Naive(DateTime),
-    /// An aware `datetime.datetime` with its offset in seconds.
-    Aware(Timestamp, i32),
+    /// An aware `datetime.datetime`: the time as written, and its offset from UTC in seconds.
+    Aware(DateTime, i32),
     /// `bytes`
     Bytes(Vec<u8>),
     /// `list` (also what `!!omap` and `!!pairs` give, as lists of two-item lists).

@@ -7,3 +7,5 @@ mod templating;
 mod source;
 mod support;
 mod version_info;
+mod json_mode;
+mod yaml;
