@@ -12,6 +12,7 @@
 //! | ledger | what a scope owns on the API and last applied there |
 //! | scope | the name under which one repository (and environment) owns objects |
 
+pub mod connection;
 pub mod flow_facts;
 pub mod key;
 pub mod ledger;
@@ -21,6 +22,7 @@ pub mod plan;
 pub mod secret;
 pub mod tree;
 
+pub use connection::Connection;
 pub use flow_facts::FlowFacts;
 pub use key::{Key, Kind};
 pub use origin::{Origin, RepoPath, Span};

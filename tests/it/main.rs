@@ -9,3 +9,5 @@ mod support;
 mod version_info;
 mod json_mode;
 mod yaml;
+mod settings;
+mod support;
