@@ -1,1 +1,81 @@
-//! Placeholder.
+//! The Prefect server: the only room that knows HTTP and the paths of the API.
+//!
+//! [`Api`] is the handle the other floors hold. What may be sent again after a failure and what not is said by
+//! [`Idempotency`]; how fast we write is up to the governor; what went wrong comes as an [`ApiError`], one sentence
+//! with a next step and without anything that was sent.
+
+mod answer;
+mod client;
+mod csrf;
+mod error;
+mod governor;
+mod http;
+mod ledger;
+mod ledger_parts;
+mod ledger_text;
+mod paging;
+mod reads;
+mod retry;
+mod runs;
+mod writes;
+
+use std::sync::Arc;
+
+pub use client::Idempotency;
+pub use error::ApiError;
+pub use ledger::{LedgerTrouble, new_ledger};
+pub use reads::Which;
+pub use runs::{Planned, PlannedRuns};
+pub use writes::Created;
+
+use crate::model::Connection;
+use client::{Call, Client};
+
+/// A handle to one API. Cheap to clone; clones share connections, counters and speed limits.
+#[derive(Clone)]
+pub struct Api {
+    client: Arc<Client>,
+    ledgers: ledger::Shelf,
+}
+
+/// What the server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// Its version, such as `3.8.8`.
+    pub version: String,
+}
+
+/// How many requests were sent, repetitions included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Those that only read.
+    pub read: u64,
+    /// Those that change something.
+    pub write: u64,
+}
+
+impl Api {
+    /// Prepares a connection without using it yet. The only file read is that of `ca_file`.
+    pub fn connect(connection: Connection) -> Result<Api, ApiError> {
+        Ok(Api { client: Arc::new(Client::new(connection)?), ledgers: ledger::Shelf::default() })
+    }
+
+    /// Asks for the server's version: also the cheapest way to learn whether address and key are right.
+    pub async fn server(&self) -> Result<ServerInfo, ApiError> {
+        let answer = self.client.send(&Call::get("/admin/version", "the server's version")).await?;
+        match answer.body.as_str() {
+            Some(version) => Ok(ServerInfo { version: version.to_owned() }),
+            None => Err(self.client.not_prefect("its version is not a text".to_owned())),
+        }
+    }
+
+    /// How many requests were sent so far.
+    pub fn requests(&self) -> Requests {
+        self.client.requests()
+    }
+
+    /// How the API is reached.
+    pub fn connection(&self) -> &Connection {
+        self.client.connection()
+    }
+}
