@@ -125,7 +125,9 @@ mod tests {
     #[test]
     fn times_become_text() {
         assert_eq!(
-            json("[2024-01-01, 2024-01-01 01:00:00, 2024-01-01T00:00:00.12Z, 9999-12-31T23:59:59+05:30, 0001-01-01 0:00:00 -0:30]"),
+            json(
+                "[2024-01-01, 2024-01-01 01:00:00, 2024-01-01T00:00:00.12Z, 9999-12-31T23:59:59+05:30, 0001-01-01 0:00:00 -0:30]"
+            ),
             json!([
                 "2024-01-01",
                 "2024-01-01T01:00:00",
@@ -154,7 +156,10 @@ mod tests {
 
     #[test]
     fn the_rest_is_what_json_has() {
-        assert_eq!(json("[.inf, .nan, !!set {b, a}, !!binary aGk=, !!omap [{a: 1}]]"), json!([null, null, ["b", "a"], "hi", [["a", 1]]]));
+        assert_eq!(
+            json("[.inf, .nan, !!set {b, a}, !!binary aGk=, !!omap [{a: 1}]]"),
+            json!([null, null, ["b", "a"], "hi", [["a", 1]]])
+        );
     }
 
     #[test]

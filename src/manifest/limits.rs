@@ -44,17 +44,20 @@ pub fn read(node: &Node) -> (Option<Limit>, Vec<Problem>) {
     (limit.filter(|_| !wrong), problems)
 }
 
-/// The number given on the command line with its strategy, in the form that a file would have; a strategy alone counts for
-/// nothing, as in Prefect.
-pub fn from_flags(limit: Option<i64>, strategy: Option<&str>) -> Option<Tree> {
-    let limit = Tree::int(limit?);
-    Some(match strategy {
-        None => limit,
-        Some(strategy) => Tree::Map(Map::from([
-            ("limit".to_owned(), limit),
-            ("collision_strategy".to_owned(), Tree::text(strategy)),
-        ])),
-    })
+impl Limit {
+    /// The limit as one value: `{limit, options}`.
+    pub fn to_tree(&self) -> Tree {
+        Tree::Map(Map::from([
+            ("limit".to_owned(), self.limit.map_or(Tree::Null, Tree::int)),
+            ("options".to_owned(), self.options.clone().map_or(Tree::Null, Tree::Map)),
+        ]))
+    }
+
+    /// The limit of the command line; a strategy without a limit counts for nothing, as in Prefect.
+    pub fn from_flags(limit: Option<i64>, strategy: Option<&str>) -> Option<Limit> {
+        let options = strategy.map(|s| Map::from([("collision_strategy".to_owned(), Tree::text(s))]));
+        Some(Limit { limit: Some(limit?), options })
+    }
 }
 
 fn number(node: &Node, path: Path, name: &str, problems: &mut Vec<Problem>) -> Option<i64> {
@@ -175,9 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn flags_make_the_same_forms() {
-        assert_eq!(from_flags(Some(3), None), Some(Tree::int(3)));
-        assert_eq!(from_flags(None, Some("ENQUEUE")), None);
-        assert!(from_flags(Some(3), Some("ENQUEUE")).is_some_and(|tree| tree.get("limit").is_some()));
+    fn a_strategy_alone_counts_for_nothing() {
+        assert_eq!(Limit::from_flags(Some(3), None), Some(Limit { limit: Some(3), options: None }));
+        assert_eq!(Limit::from_flags(None, Some("ENQUEUE")), None);
+        let tree = Limit::from_flags(Some(3), Some("ENQUEUE")).map(|limit| limit.to_tree()).expect("a limit");
+        assert_eq!(tree, Tree::from(serde_json::json!({"limit": 3, "options": {"collision_strategy": "ENQUEUE"}})));
     }
 }

@@ -1,18 +1,19 @@
 //! Text of the repository's files → what they declare. Pure: files arrive as text.
 
+mod coerce;
 pub mod globs;
-pub mod node;
-pub mod project;
-pub mod scope;
-pub mod vars;
-pub mod version_info;
-pub mod lax;
+pub mod json_mode;
+mod lax;
 pub mod limits;
 pub mod node;
+pub mod prefect_yaml;
 pub mod problem;
+pub mod project;
 pub mod schedules;
+pub mod scope;
+pub mod select;
 pub mod slas;
 pub mod triggers;
-pub mod json_mode;
-pub mod node;
+pub mod vars;
+pub mod version_info;
 pub mod yaml;

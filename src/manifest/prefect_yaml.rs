@@ -5,10 +5,11 @@
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::model::{Map, Origin, Path, RepoPath, Seg, Tree};
 
-use super::coerce::{boolean, source_text};
+use super::coerce::source_text;
 use super::node::{Node, Value};
 use super::problem::Problem;
-use super::{json_mode, limits, schedules, slas, triggers};
+use super::schedules::check;
+use super::{json_mode, lax, limits, slas, triggers};
 
 /// The steps of one action, as written.
 #[derive(Clone, Debug, PartialEq)]
@@ -251,33 +252,48 @@ impl Reader<'_> {
             "schedule" => self.schedule(node),
             "schedules" => Some(self.schedules(node)),
             "paused" | "enforce_parameter_schema" => self.yes_or_no(word, node),
-            "concurrency_limit" => self.checked(node, limits::check_limit(node), Path::of(word)),
+            "concurrency_limit" => self.limit(node),
             "parameters" => Some(self.free_mapping(word, node)),
             "work_pool" => Some(self.work_pool(node)),
-            "triggers" => self.checked(node, triggers::check_triggers(node), Path::of(word)),
-            "sla" => self.checked(node, slas::check_slas(node), Path::of(word)),
+            "triggers" => self.triggers(node),
+            "sla" => self.slas(node),
             _ => None,
         }
     }
 
-    /// A value that another file of this room checked: its problems are reported at their places.
-    fn checked(&mut self, node: &Node, result: Result<Tree, Vec<Problem>>, _at: Path) -> Option<Tree> {
-        match result {
-            Ok(tree) => Some(tree),
-            Err(problems) => {
-                self.report(node, problems);
-                None
-            }
+    fn limit(&mut self, node: &Node) -> Option<Tree> {
+        let (limit, problems) = limits::read(node);
+        self.report(node, problems);
+        limit.map(|limit| limit.to_tree())
+    }
+
+    fn triggers(&mut self, node: &Node) -> Option<Tree> {
+        self.report(node, triggers::check_triggers(node));
+        Some(self.free(node))
+    }
+
+    fn slas(&mut self, node: &Node) -> Option<Tree> {
+        let (tree, problems) = slas::check(node);
+        self.report(node, problems);
+        Some(tree)
+    }
+
+    /// Problems that another file of this room found, at their places.
+    fn report(&mut self, node: &Node, problems: Vec<Problem>) {
+        for problem in problems {
+            let origin = Origin::new(self.file.clone(), node.nearest(&problem.path).span);
+            self.diagnostics.push(problem.at(origin));
         }
     }
 
-    fn report(&mut self, node: &Node, problems: Vec<Problem>) {
-        for problem in problems {
-            let span = node.nearest(&problem.path).span;
-            let mut diagnostic = Diagnostic::error(problem.code, problem.message)
-                .at(Origin::new(self.file.clone(), span), "");
-            diagnostic.help = problem.help;
-            self.diagnostics.push(diagnostic);
+    /// A free-form value as the JSON that Prefect makes of it.
+    fn free(&mut self, node: &Node) -> Tree {
+        match json_mode::tree(&self.file, node) {
+            Ok(tree) => tree,
+            Err(problems) => {
+                self.diagnostics.extend(problems);
+                Tree::Null
+            }
         }
     }
 
@@ -352,13 +368,7 @@ impl Reader<'_> {
     }
 
     fn tag(&mut self, item: &Node) -> Tree {
-        let tree = match json_mode::tree(item) {
-            Ok(tree) => tree,
-            Err(problems) => {
-                self.report(item, problems);
-                Tree::Null
-            }
-        };
+        let tree = self.free(item);
         if tree.as_str() == Some("") {
             self.error("E0147", item, "a tag cannot be empty", "remove it or give it a text");
         }
@@ -369,7 +379,7 @@ impl Reader<'_> {
         if node.is_null() {
             return Some(Tree::Null);
         }
-        let found = boolean(node);
+        let found = lax::scalar(node).and_then(|scalar| lax::boolean(&scalar));
         if found.is_none() {
             let why = match node.as_str() {
                 Some(text) if text.contains("{{") => "cannot be a template; it must be true or false".to_owned(),
@@ -401,13 +411,7 @@ impl Reader<'_> {
                 format!("quote it: `\"{source}\":`"),
             );
         }
-        match json_mode::tree(node) {
-            Ok(tree) => tree,
-            Err(problems) => {
-                self.report(node, problems);
-                Tree::Map(Map::new())
-            }
-        }
+        self.free(node)
     }
 
     fn work_pool(&mut self, node: &Node) -> Tree {
@@ -448,20 +452,19 @@ impl Reader<'_> {
         Tree::Map(pool)
     }
 
-    /// The old single `schedule:`; `{}` and null mean none.
+    /// The old single `schedule:` is a list of one; `{}` and null mean none.
     fn schedule(&mut self, node: &Node) -> Option<Tree> {
-        if node.is_null() || matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
-            return None;
-        }
-        let items = self.checked(node, schedules::check_schedule(node), Path::of("schedule"))?;
-        Some(items)
+        let file = self.file.clone();
+        let checked = check::schedule(node, &|value| json_mode::tree(&file, value).unwrap_or(Tree::Null));
+        self.report(node, checked.problems);
+        checked.value.is_truthy().then(|| Tree::List(vec![checked.value]))
     }
 
     fn schedules(&mut self, node: &Node) -> Tree {
-        if node.is_null() {
-            return Tree::Null;
-        }
-        self.checked(node, schedules::check_schedules(node), Path::of("schedules")).unwrap_or(Tree::Null)
+        let file = self.file.clone();
+        let checked = check::schedules(node, &|value| json_mode::tree(&file, value).unwrap_or(Tree::Null));
+        self.report(node, checked.problems);
+        checked.value
     }
 
     fn one_kind_of_schedule(&mut self, node: &Node) {
@@ -495,13 +498,9 @@ impl Reader<'_> {
                 self.error("E0152", key, format!("`{word}` is not a key of `lifecycle`"), help);
             }
         }
-        match json_mode::tree(lifecycle) {
-            Ok(Tree::Map(map)) => map,
-            Ok(_) => Map::new(),
-            Err(problems) => {
-                self.report(lifecycle, problems);
-                Map::new()
-            }
+        match self.free(lifecycle) {
+            Tree::Map(map) => map,
+            _ => Map::new(),
         }
     }
 
@@ -555,13 +554,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        match json_mode::tree(node) {
-            Ok(tree) => Some(tree),
-            Err(problems) => {
-                self.report(node, problems);
-                None
-            }
-        }
+        Some(self.free(node))
     }
 
     fn step_name(&mut self, list: &str, node: &Node) {
@@ -584,10 +577,7 @@ impl Reader<'_> {
         }
     }
 
-    fn error(&mut self, code: &'static str, node: &Node, message: impl Into<String>, help: impl Into<String>)
-    where
-        Self: Sized,
-    {
+    fn error(&mut self, code: &'static str, node: &Node, message: impl Into<String>, help: impl Into<String>) {
         let origin = Origin::new(self.file.clone(), node.span);
         self.diagnostics.push(Diagnostic::error(code, message).at(origin, "").help(help));
     }

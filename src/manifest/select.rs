@@ -12,7 +12,8 @@ use crate::model::{Map, Path, RepoPath, Span, Tree};
 
 use super::node::{Node, Value as NodeValue};
 use super::prefect_yaml::{Actions, Declaration, PrefectFile, Steps};
-use super::schedules::ScheduleFlags;
+use super::limits::Limit;
+use super::schedules::flags::ScheduleFlags;
 
 /// What the command line says of deployments.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -267,15 +268,20 @@ fn apply_overlay(selected: &mut Selected, overlay: &Overlay) -> Result<(), Strin
     if !overlay.tags.is_empty() {
         config.insert("tags".to_owned(), Tree::List(overlay.tags.iter().map(Tree::text).collect()));
     }
-    if let Some(limit) = overlay.concurrency_limit {
-        config.insert("concurrency_limit".to_owned(), limit_tree(limit, overlay.collision_strategy.as_deref()));
+    if let Some(limit) = Limit::from_flags(overlay.concurrency_limit, overlay.collision_strategy.as_deref()) {
+        config.insert("concurrency_limit".to_owned(), limit.to_tree());
     }
     if let Some(enforce) = overlay.enforce_parameter_schema {
         config.insert("enforce_parameter_schema".to_owned(), Tree::Bool(enforce));
     }
     work_pool(selected, overlay)?;
     let config = &mut selected.declaration.config;
-    overlay.schedules.lay_over(config);
+    if overlay.schedules != ScheduleFlags::default() {
+        let declared = config.get("schedules").or_else(|| config.get("schedule")).cloned();
+        if let Some(schedules) = overlay.schedules.apply(declared) {
+            config.insert("schedules".to_owned(), schedules);
+        }
+    }
     parameters(config, overlay)?;
     if !overlay.triggers.is_empty() {
         config.insert("triggers".to_owned(), Tree::List(overlay.triggers.clone()));
@@ -284,16 +290,6 @@ fn apply_overlay(selected: &mut Selected, overlay: &Overlay) -> Result<(), Strin
         config.insert("sla".to_owned(), Tree::List(slas.clone()));
     }
     Ok(())
-}
-
-fn limit_tree(limit: i64, strategy: Option<&str>) -> Tree {
-    match strategy {
-        None => Tree::int(limit),
-        Some(strategy) => Tree::Map(Map::from([
-            ("limit".to_owned(), Tree::int(limit)),
-            ("collision_strategy".to_owned(), Tree::text(strategy)),
-        ])),
-    }
 }
 
 fn work_pool(selected: &mut Selected, overlay: &Overlay) -> Result<(), String> {

@@ -21,4 +21,5 @@ pub use fill::{Filling, Missing, env_as_values, fill};
 pub use note::{Became, Note, TemplateProblem};
 pub use placeholder::{Placeholder, PlaceholderKind, placeholders};
 pub use references::{References, references, references_except};
+pub use pystr::as_text;
 pub use variables::fill_variables;

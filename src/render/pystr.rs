@@ -7,8 +7,8 @@ use regex::Regex;
 use serde_json::{Number, Value};
 use zeroize::Zeroizing;
 
-use crate::model::Tree;
 use crate::model::tree::Unknown;
+use crate::model::{Secret, Tree};
 
 /// A printed value.
 pub(super) struct Printed {
@@ -35,6 +35,16 @@ pub(super) fn print(value: &Tree) -> Printed {
         other => printed.tree(other),
     }
     printed
+}
+
+/// A value as the text that Python prints of it: sealed if it was, unknown if it is.
+pub fn as_text(value: &Tree) -> Tree {
+    let printed = print(value);
+    match printed.unknown {
+        Some(why) => Tree::Unknown(why),
+        None if printed.sealed => Tree::Secret(Secret::text(printed.text.as_str())),
+        None => Tree::text(printed.text.as_str()),
+    }
 }
 
 impl Printed {

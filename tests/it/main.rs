@@ -1,13 +1,14 @@
 //! The only integration binary: everything that needs disk, processes or a real Prefect server.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a failing test may panic, and touches the world")]
 
+mod json_mode;
 mod local_server;
-mod support;
-mod templating;
+//! Integration tests: one binary, one module each.
+
+mod api;
+mod settings;
 mod source;
 mod support;
+mod templating;
 mod version_info;
-mod json_mode;
 mod yaml;
-mod settings;
-mod support;

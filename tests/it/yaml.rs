@@ -1,4 +1,5 @@
 //! The YAML reader against PyYAML itself: 142 kept answers, and thousands of texts that the real one is asked about.
+#![allow(clippy::disallowed_methods, reason = "tests start Python")]
 
 mod generate;
 
@@ -21,7 +22,11 @@ const CASES: &str = include_str!("yaml/cases.json");
 const KNOWN: &[(&str, &str, &str)] = &[
     ("recursive", "E0111", "a value that holds itself cannot be sent to any API"),
     ("large", "E0116", "whole numbers beyond 64 bits have no form in our JSON"),
-    ("surrogate", "E0103", "half a surrogate pair is no character outside of Python; Prefect's client cannot encode it either"),
+    (
+        "surrogate",
+        "E0103",
+        "half a surrogate pair is no character outside of Python; Prefect's client cannot encode it either",
+    ),
 ];
 
 fn load(text: &str) -> Result<Document, Vec<Diagnostic>> {
@@ -85,6 +90,7 @@ pub fn ask(driver: &str, texts: &[String]) -> Vec<Json> {
 /// Where our reading and Python's answer differ without being known to.
 fn difference(text: &str, python: &Json) -> Option<String> {
     let ours = load(text);
+    assert!(!ours.as_ref().is_err_and(|errors| errors[0].code == "E0118"), "it panicked on {text:?}");
     let notes: Vec<&str> = python["notes"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     match (&ours, python.get("value")) {
         (Err(_), None) => None,
@@ -95,7 +101,9 @@ fn difference(text: &str, python: &Json) -> Option<String> {
         }
         (Ok(document), Some(value)) if notes.is_empty() && describe(&document.root) == *value => None,
         (Ok(document), _) => Some(format!("{text:?}\n  Python: {python}\n  ours:   {}", describe(&document.root))),
-        (Err(errors), _) => Some(format!("{text:?}\n  Python: {python}\n  ours:   {} {}", errors[0].code, errors[0].message)),
+        (Err(errors), _) => {
+            Some(format!("{text:?}\n  Python: {python}\n  ours:   {} {}", errors[0].code, errors[0].message))
+        }
     }
 }
 
@@ -103,9 +111,14 @@ fn assert_same_as_python(texts: &[String]) {
     let answers = ask("yaml_load.py", texts);
     assert_eq!(answers.len(), texts.len());
     let accepted = answers.iter().filter(|answer| answer.get("value").is_some()).count();
-    assert!(accepted * 20 > texts.len(), "only {accepted} of {} texts are YAML: the comparison says little", texts.len());
+    assert!(
+        accepted * 20 > texts.len(),
+        "only {accepted} of {} texts are YAML: the comparison says little",
+        texts.len()
+    );
     println!("{} texts, {accepted} of them accepted by PyYAML", texts.len());
-    let differences: Vec<String> = texts.iter().zip(&answers).filter_map(|(text, answer)| difference(text, answer)).collect();
+    let differences: Vec<String> =
+        texts.iter().zip(&answers).filter_map(|(text, answer)| difference(text, answer)).collect();
     assert!(
         differences.is_empty(),
         "{} of {} differ:\n{}",
@@ -150,8 +163,11 @@ fn random_documents_as_pyyaml() {
 #[test]
 fn damaged_documents_as_pyyaml() {
     let mut random = Random::new(2);
-    let cases: Vec<String> =
-        cases().values().map(|case| case["text"].as_str().expect("a text").to_owned()).filter(|text| text.len() < 1000).collect();
+    let cases: Vec<String> = cases()
+        .values()
+        .map(|case| case["text"].as_str().expect("a text").to_owned())
+        .filter(|text| text.len() < 1000)
+        .collect();
     let texts: Vec<String> = (0..6000 * rounds())
         .map(|i| {
             let whole = match i % 20 {
@@ -170,7 +186,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let result = read(&RepoPath::new("a.yaml"), &bytes);
-        prop_assert!(result.is_ok() || result.is_err_and(|errors| !errors.is_empty()));
+        prop_assert!(!result.is_err_and(|errors| errors.is_empty() || errors.iter().any(|error| error.code == "E0118")));
     }
 
     #[test]
@@ -180,6 +196,7 @@ proptest! {
                 assert_spans(&document.root, &text);
             }
             Err(errors) => for error in errors {
+                prop_assert_ne!(error.code, "E0118");
                 for label in &error.labels {
                     let span = label.origin.span;
                     prop_assert!(text.get(span.start..span.end).is_some() && span.line > 0 && span.column > 0, "{error:?}");
@@ -234,11 +251,11 @@ fn hostile_files_are_refused() {
     assert_eq!(refusal(&(0..5000).map(|i| format!("{}a:\n", " ".repeat(i))).collect::<String>()), ["E0117"]);
     assert_eq!(refusal(&format!("[{}]", "a,".repeat(1_100_000))), ["E0117"]);
     assert_eq!(refusal(&" ".repeat(17 * 1024 * 1024)), ["E0101"]);
-    assert_eq!(refusal(&format!("a: \"{}", "x".repeat(15 * 1024 * 1024))), ["E0108"]);
+    assert_eq!(refusal(&format!("a: \"{}", "x".repeat(5_000_000))), ["E0108"]);
     assert_eq!(refusal(&format!("{}: 1", "&".repeat(1_000_000))), ["E0106"]);
     assert_eq!(refusal(&format!("a: !{}\u{7}", "x".repeat(100_000))), ["E0102"]);
-    assert!(load(&format!("a: {}\n", "x ".repeat(5_000_000))).is_ok());
-    assert!(load(&"\n".repeat(10_000_000)).is_ok());
+    assert!(load(&format!("a: {}\n", "x ".repeat(1_000_000))).is_ok());
+    assert!(load(&"\n".repeat(3_000_000)).is_ok());
 }
 
 #[test]

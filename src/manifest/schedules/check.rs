@@ -305,10 +305,7 @@ fn anchor(node: &Node) -> Option<Anchor> {
     match &node.value {
         Value::Date(date) => Some(Anchor::new(date.to_datetime(Time::midnight()), 0)),
         Value::Naive(local) => Some(Anchor::new(*local, 0)),
-        Value::Aware(instant, offset) => {
-            let offset = jiff::tz::Offset::from_seconds(*offset).ok()?;
-            Some(Anchor::new(offset.to_datetime(*instant), offset.seconds()))
-        }
+        Value::Aware(local, offset) => Some(Anchor::new(*local, *offset)),
         Value::Int(number) => since_1970(number),
         Value::Float(float) => since_1970(&Number::from_f64(*float)?),
         Value::Null | Value::Bool(_) | Value::Text(_) | Value::Bytes(_) | Value::List(_) | Value::Set(_) | Value::Map(_) => {

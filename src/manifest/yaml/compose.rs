@@ -6,8 +6,8 @@ use crate::diagnostic::Diagnostic;
 use crate::model::Span;
 
 use super::cursor::Mark;
-use super::messages::Source;
 use super::limits::{DEPTH, NODES};
+use super::messages::Source;
 use super::parser::{Event, EventKind, Parser, Props};
 use super::resolve::{Tag, resolve};
 

@@ -13,8 +13,8 @@ use crate::model::Span;
 
 use super::compose::{Content, Graph, Id};
 use super::equal::{Identity, identity};
-use super::messages::Source;
 use super::limits::{NODES, TEXT};
+use super::messages::Source;
 use super::resolve::Tag;
 use super::scalar;
 
@@ -76,7 +76,9 @@ impl Constructor<'_> {
         if self.reported.insert((diagnostic.code, span)) {
             match diagnostic.severity {
                 crate::diagnostic::Severity::Error => self.errors.push(diagnostic),
-                crate::diagnostic::Severity::Warning | crate::diagnostic::Severity::Note => self.warnings.push(diagnostic),
+                crate::diagnostic::Severity::Warning | crate::diagnostic::Severity::Note => {
+                    self.warnings.push(diagnostic)
+                }
             }
         }
     }
@@ -193,8 +195,13 @@ impl Constructor<'_> {
         let mut entries: IndexMap<Identity, (Node, Node, bool)> = IndexMap::new();
         for (i, (key, value)) in spread.pairs.iter().enumerate() {
             let merged = i < spread.merged;
+            let known = self.errors.len();
             let key_node = self.build_key(*key)?;
             let Some(identity) = identity(&key_node.value) else {
+                // A key that is itself broken is reported already.
+                if self.errors.len() > known {
+                    continue;
+                }
                 let mapping = self.graph.nodes[id].span;
                 let diagnostic = self.source.unhashable_key(key_node.value.type_name(), key_node.span, mapping);
                 self.report(diagnostic);

@@ -90,6 +90,11 @@ impl<'a> Cursor<'a> {
         self.rest().chars().nth(n).unwrap_or(END)
     }
 
+    /// The characters from the next one on.
+    pub fn ahead(&self) -> impl Iterator<Item = char> {
+        self.rest().chars()
+    }
+
     /// Whether `---` or `...` stands alone here; the caller knows that a line begins.
     pub fn at_separator(&self) -> bool {
         self.at_word("---") || self.at_word("...")
@@ -116,16 +121,21 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Moves while the next character, seen with the one after it, satisfies `test`; gives what was passed.
+    /// Moves while the next character, seen with the one after it, satisfies `test`, which no line break may; gives what was passed.
     pub fn take_while(&mut self, test: impl Fn(char, char) -> bool) -> &'a str {
         let start = self.mark.byte;
-        loop {
-            let mut chars = self.rest().chars();
-            match chars.next() {
-                Some(c) if test(c, chars.next().unwrap_or(END)) => self.forward(1),
-                _ => return &self.text[start..self.mark.byte],
+        let mut chars = self.rest().chars();
+        let mut current = chars.next();
+        while let Some(c) = current {
+            current = chars.next();
+            if !test(c, current.unwrap_or(END)) {
+                break;
             }
+            self.mark.byte += c.len_utf8();
+            self.mark.index += 1;
+            self.mark.column += u32::from(c != '\u{feff}');
         }
+        &self.text[start..self.mark.byte]
     }
 
     /// Moves over spaces.

@@ -37,16 +37,13 @@ pub(super) fn identity(value: &Value) -> Option<Identity> {
 
 fn float(f: f64) -> Identity {
     // Every whole float that an `Int` can equal fits; beyond, the bits tell them apart as well.
-    if f.fract() == 0.0 && f.abs() < 1e30 {
-        Identity::Whole(f as i128)
-    } else {
-        Identity::Broken(f.to_bits())
-    }
+    if f.fract() == 0.0 && f.abs() < 1e30 { Identity::Whole(f as i128) } else { Identity::Broken(f.to_bits()) }
 }
 
 /// Seconds since the epoch would do, but civil time has no epoch of its own: the day shifted by whole days, and the second of it.
 fn moment(time: DateTime, offset: i32) -> Identity {
-    let second = i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second()) - i64::from(offset);
+    let second =
+        i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second()) - i64::from(offset);
     let day = time.date().to_datetime(jiff::civil::Time::midnight());
     let shift = jiff::Span::new().days(second.div_euclid(86_400));
     let nanoseconds = second.rem_euclid(86_400) * 1_000_000_000 + i64::from(time.subsec_nanosecond());

@@ -9,7 +9,7 @@ use crate::model::Span;
 
 use super::cursor::Mark;
 use super::fault::{Fault, What};
-use super::messages::{Source, quoting};
+use super::messages::{Source, cut, quoting};
 
 /// A value that starts with `{{`, in a line without quotes before it.
 static TEMPLATE: LazyLock<Regex> =
@@ -42,9 +42,9 @@ impl Source<'_> {
             What::ItemNotAllowed => self
                 .error("E0109", "a list cannot start here with `- `", at)
                 .help("start the list on a line of its own, below its key; or quote the text if no list is meant"),
-            What::KeyNotAllowed => self
-                .error("E0103", "`? ` cannot start a key here", at)
-                .help("quote the text if no key is meant"),
+            What::KeyNotAllowed => {
+                self.error("E0103", "`? ` cannot start a key here", at).help("quote the text if no key is meant")
+            }
             What::Directive(why) => self
                 .error("E0103", format!("a line that starts with `%` is a directive, and {why}"), self.value(since))
                 .help("indent or quote the line if it is text"),
@@ -52,7 +52,7 @@ impl Source<'_> {
                 .error("E0114", "the tag after `!` is not well formed", self.value(since))
                 .help(quoting(&self.quote(self.value(since)))),
             What::TagHandle(handle) => self
-                .error("E0114", format!("the tag handle `{handle}` is not introduced by a `%TAG` line"), at)
+                .error("E0114", format!("the tag handle `{}` is not introduced by a `%TAG` line", cut(handle)), at)
                 .help("remove the tag, or quote the whole value if it is text that starts with `!`"),
             What::BlockHeader => self
                 .error("E0103", "only `-`, `+`, a digit and a comment may follow `|` or `>` on their line", at)
@@ -67,7 +67,11 @@ impl Source<'_> {
                 .error("E0108", format!("the quote {} is never closed", self.opening(since)), self.value(since))
                 .help("add the closing quote"),
             What::SeparatorInQuote => self
-                .error("E0108", format!("the quote {} is not closed before a new document starts", self.opening(since)), self.value(since))
+                .error(
+                    "E0108",
+                    format!("the quote {} is not closed before a new document starts", self.opening(since)),
+                    self.value(since),
+                )
                 .at(self.origin(at), "the document ends here")
                 .help("add the closing quote, or indent the line"),
             What::ExpectedDocument => self
@@ -91,7 +95,8 @@ impl Source<'_> {
         let (before, _) = self.line_around(at);
         let span = self.one_character(at);
         if before.trim().is_empty() {
-            self.error("E0104", "the line is indented with a tab", span).help("indent with spaces; YAML forbids tabs there")
+            self.error("E0104", "the line is indented with a tab", span)
+                .help("indent with spaces; YAML forbids tabs there")
         } else {
             self.error("E0104", "a tab separates words outside of quotes", span)
                 .help("replace it with a space, or quote the text that holds it")
@@ -106,8 +111,15 @@ impl Source<'_> {
                 .error("E0103", format!("no space follows the colon of `{}`", &parts[1]), span)
                 .help(format!("write `{}: {}`", &parts[1], &parts[2]));
         }
-        self.error("E0103", format!("`{text}` stands among the keys of a mapping, but no `: ` follows it"), span)
-            .help("add a colon and a value; or, if it continues the text above, indent it deeper")
+        if let Some(item) = text.strip_prefix('-') {
+            return self
+                .error("E0103", format!("no space follows the dash of `{text}`"), span)
+                .help(format!("write `- {item}`"));
+        }
+        let message =
+            format!("`{text}` is neither a key, which ends with `: `, nor a list item, which starts with `- `");
+        self.error("E0103", message, span)
+            .help("add what is missing; or, if it continues the text above, indent it deeper")
     }
 
     fn value_not_allowed(&self, colon: Mark) -> Diagnostic {
@@ -115,19 +127,25 @@ impl Source<'_> {
         let (before, after) = self.line_around(colon);
         if let Some(first) = before.find(": ") {
             let value = format!("{}{}", before[first + 2..].trim_start(), after);
-            let value = cut_comment(&value);
+            let value = cut(cut_comment(&value));
             return self
                 .error("E0107", format!("the value `{value}` holds `: `, which makes it another mapping"), at)
-                .help(quoting(value));
+                .help(quoting(&value));
         }
         if before.starts_with("---") {
-            return self.error("E0103", "a mapping cannot start on the line of `---`", at).help("start it on the next line");
+            return self
+                .error("E0103", "a mapping cannot start on the line of `---`", at)
+                .help("start it on the next line");
         }
         let indent = before.len() - before.trim_start().len();
         let key = Span { start: colon.byte - before.len() + indent, end: colon.byte, line: colon.line + 1, column: 0 };
         let key = Span { column: u32::try_from(indent).unwrap_or(0) + 1, ..key };
-        self.error("E0109", format!("the key `{}` continues the value above it, because it is indented deeper", self.quote(key)), key)
-            .help("indent it exactly as the other keys of its mapping")
+        self.error(
+            "E0109",
+            format!("the key `{}` continues the value above it, because it is indented deeper", self.quote(key)),
+            key,
+        )
+        .help("indent it exactly as the other keys of its mapping")
     }
 
     fn block_broken(&self, found: &str, at: Mark, since: Mark) -> Diagnostic {

@@ -31,10 +31,7 @@ impl Source<'_> {
 
     /// What stands there, cut to one short line.
     pub fn quote(&self, span: Span) -> String {
-        let text = self.text.get(span.start..span.end).unwrap_or_default();
-        let line = text.lines().next().unwrap_or_default().trim_end();
-        let short: String = line.chars().take(QUOTED).collect();
-        if short.len() < text.trim_end().len() { format!("{short}…") } else { short }
+        cut(self.text.get(span.start..span.end).unwrap_or_default())
     }
 
     pub fn several_documents(&self, first: Span, second: Span) -> Diagnostic {
@@ -44,19 +41,24 @@ impl Source<'_> {
     }
 
     pub fn unknown_alias<'k>(&self, name: &str, span: Span, known: impl Iterator<Item = &'k str>) -> Diagnostic {
-        let help = did_you_mean(name, known)
-            .unwrap_or_else(|| format!("define it earlier in the file with `&{name}`, or quote the text: `\"*{name}\"`"));
+        // Names beyond any use are not compared: comparing takes the product of their lengths.
+        let sane = |name: &&str| name.len() <= QUOTED;
+        let near = if sane(&name) { did_you_mean(name, known.filter(sane).take(1000)) } else { None };
+        let name = cut(name);
+        let help = near.unwrap_or_else(|| {
+            format!("define it earlier in the file with `&{name}`, or quote the text: `\"*{name}\"`")
+        });
         self.error("E0111", format!("`*{name}` names an anchor that is not defined before it"), span).help(help)
     }
 
     pub fn recursive_alias(&self, name: &str, span: Span, anchor: Span) -> Diagnostic {
-        self.error("E0111", format!("`*{name}` stands inside the very value that it names"), span)
+        self.error("E0111", format!("`*{}` stands inside the very value that it names", cut(name)), span)
             .at(self.origin(anchor), "the value that would hold itself")
             .help("write the value out; a value that holds itself cannot be sent to an API")
     }
 
     pub fn duplicate_anchor(&self, name: &str, span: Span, first: Span) -> Diagnostic {
-        self.error("E0111", format!("the anchor `&{name}` is defined twice"), span)
+        self.error("E0111", format!("the anchor `&{}` is defined twice", cut(name)), span)
             .at(self.origin(first), "defined here before")
             .help("rename one of them, and the aliases that mean it")
     }
@@ -82,11 +84,9 @@ impl Source<'_> {
             Tag::Merge => self
                 .error("E0113", "`<<` is a merge key; it cannot be a value", span)
                 .help("quote it if the text is meant: `\"<<\"`"),
-            Tag::Default => self
-                .error("E0115", "`=` cannot stand unquoted as a value", span)
-                .help("quote it: `\"=\"`"),
+            Tag::Default => self.error("E0115", "`=` cannot stand unquoted as a value", span).help("quote it: `\"=\"`"),
             _ => self
-                .error("E0114", format!("the tag `{}` is not known", tag.spelling()), span)
+                .error("E0114", format!("the tag `{}` is not known", cut(&tag.spelling())), span)
                 .help("remove the tag, or quote the whole value if it is text that starts with `!`"),
         }
     }
@@ -149,6 +149,13 @@ impl Source<'_> {
             .at(self.origin(earlier), "this one is ignored")
             .help("remove one of them")
     }
+}
+
+/// The text as one short line.
+pub(super) fn cut(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default().trim_end();
+    let short: String = line.chars().take(QUOTED).collect();
+    if short.len() < text.trim_end().len() { format!("{short}…") } else { short }
 }
 
 /// How to quote a text that was written unquoted.

@@ -25,8 +25,10 @@ mod scanner;
 mod text;
 mod token;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::diagnostic::Diagnostic;
-use crate::model::RepoPath;
+use crate::model::{Origin, RepoPath};
 
 use super::node::Node;
 use messages::Source;
@@ -45,6 +47,17 @@ pub struct Document {
 /// # Errors
 /// A fault of form is reported alone: what follows it cannot be known. Values that cannot be built are reported all at once.
 pub fn read(file: &RepoPath, bytes: &[u8]) -> Result<Document, Vec<Diagnostic>> {
+    // Files come from anyone: a mistake of ours in one of them must not end a loop that serves many.
+    catch_unwind(AssertUnwindSafe(|| read_unguarded(file, bytes))).unwrap_or_else(|_| {
+        Err(vec![
+            Diagnostic::error("E0118", "the YAML reader itself failed on this file")
+                .at(Origin::whole(file.clone()), "")
+                .help("this is a bug: please report it with the file, or with the part of it that suffices"),
+        ])
+    })
+}
+
+fn read_unguarded(file: &RepoPath, bytes: &[u8]) -> Result<Document, Vec<Diagnostic>> {
     let text = text::decode(file, bytes).map_err(|error| vec![error])?;
     let source = Source { file, text };
     let graph = compose::compose(&source).map_err(|error| vec![error])?;

@@ -38,11 +38,19 @@ pub(super) enum EventKind {
     DocumentEnd,
     Alias(String),
     /// `resolves`: its type follows from its text.
-    Scalar { props: Props, text: String, resolves: bool },
+    Scalar {
+        props: Props,
+        text: String,
+        resolves: bool,
+    },
     SequenceStart(Props),
-    SequenceEnd { flow: bool },
+    SequenceEnd {
+        flow: bool,
+    },
     MappingStart(Props),
-    MappingEnd { flow: bool },
+    MappingEnd {
+        flow: bool,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -193,7 +201,8 @@ impl<'a> Parser<'a> {
                 Kind::VersionDirective(major) if major != 1 => return fault("only versions 1.x are known"),
                 Kind::VersionDirective(_) => versioned = true,
                 Kind::TagDirective(handle, prefix) => {
-                    if self.handles.insert(handle, prefix).is_some() {
+                    let again = self.handles.insert(handle, prefix).is_some();
+                    if again {
                         return fault("the handle is already given");
                     }
                 }
@@ -212,7 +221,8 @@ impl<'a> Parser<'a> {
 
     fn document_content(&mut self) -> Parsed {
         let mark = self.scanner.peek()?.start;
-        let empty = |k: &Kind| k.is_directive() || matches!(k, Kind::DocumentStart | Kind::DocumentEnd | Kind::StreamEnd);
+        let empty =
+            |k: &Kind| k.is_directive() || matches!(k, Kind::DocumentStart | Kind::DocumentEnd | Kind::StreamEnd);
         if self.sees(empty)? {
             let event = self.nothing(mark, State::DocumentEnd);
             self.return_to_outer();

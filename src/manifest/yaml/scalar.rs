@@ -230,8 +230,12 @@ mod tests {
         assert_eq!(timestamp("2024-01-01"), Ok(Value::Date(date)));
         assert_eq!(timestamp("2024-1-1 1:02:03.5"), Ok(Value::Naive(date.at(1, 2, 3, 500_000_000))));
         assert_eq!(timestamp("2024-01-01T00:00:00Z"), Ok(Value::Aware(date.at(0, 0, 0, 0), 0)));
-        assert_eq!(timestamp("2024-01-01t00:00:00.1234567 -5:30"), Ok(Value::Aware(date.at(0, 0, 0, 123_456_000), -19_800)));
-        for wrong in ["2024-13-01", "0000-01-01", "2024-01-01 24:00:00", "2024-01-01 00:00:60", "2024-01-01 0:00:00+24"] {
+        assert_eq!(
+            timestamp("2024-01-01t00:00:00.1234567 -5:30"),
+            Ok(Value::Aware(date.at(0, 0, 0, 123_456_000), -19_800))
+        );
+        for wrong in ["2024-13-01", "0000-01-01", "2024-01-01 24:00:00", "2024-01-01 00:00:60", "2024-01-01 0:00:00+24"]
+        {
             assert_eq!(timestamp(wrong), Err(Unfit::NoSuchTime), "{wrong}");
         }
     }

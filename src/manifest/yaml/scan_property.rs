@@ -120,14 +120,7 @@ impl Scanner<'_> {
     }
 
     fn word_holds_second_bang(&self) -> bool {
-        let mut ahead = 1;
-        loop {
-            match self.cursor.peek_at(ahead) {
-                '!' => return true,
-                c if ends_word(c) || ahead > 1024 => return false,
-                _ => ahead += 1,
-            }
-        }
+        self.cursor.ahead().skip(1).take_while(|c| !ends_word(*c)).any(|c| c == '!')
     }
 
     /// `!`, `!!` or `!name!`.

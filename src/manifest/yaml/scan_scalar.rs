@@ -209,10 +209,8 @@ impl Scanner<'_> {
             if self.cursor.column() != indent || self.cursor.peek() == END {
                 break;
             }
-            let folds = folded
-                && last_break == Some('\n')
-                && !leads_with_blank
-                && !matches!(self.cursor.peek(), ' ' | '\t');
+            let folds =
+                folded && last_break == Some('\n') && !leads_with_blank && !matches!(self.cursor.peek(), ' ' | '\t');
             if !folds {
                 text.extend(last_break);
             } else if breaks.is_empty() {

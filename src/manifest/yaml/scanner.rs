@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::cursor::{Cursor, END, ends_word, frees_indicator};
 use super::cursor::Mark;
+use super::cursor::{Cursor, END, ends_word, frees_indicator};
 use super::fault::{Fault, What};
 use super::token::{Kind, Token};
 
@@ -131,7 +131,10 @@ impl<'a> Scanner<'a> {
             return !alone && (c == '-' || self.brackets == 0);
         }
         !frees_indicator(c)
-            && !matches!(c, ',' | '[' | ']' | '{' | '}' | '#' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`')
+            && !matches!(
+                c,
+                ',' | '[' | ']' | '{' | '}' | '#' | '&' | '*' | '!' | '|' | '>' | '\'' | '"' | '%' | '@' | '`'
+            )
     }
 
     // Possible keys.
@@ -159,9 +162,7 @@ impl<'a> Scanner<'a> {
 
     fn drop_possible_key(&mut self) -> Scanned {
         match self.keys.remove(&self.brackets) {
-            Some(key) if key.required => {
-                Err(Fault::new(What::KeyWithoutColon, self.cursor.mark()).since(key.mark))
-            }
+            Some(key) if key.required => Err(Fault::new(What::KeyWithoutColon, self.cursor.mark()).since(key.mark)),
             _ => Ok(()),
         }
     }

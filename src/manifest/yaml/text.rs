@@ -27,9 +27,12 @@ pub(super) fn decode<'a>(file: &RepoPath, bytes: &'a [u8]) -> Result<&'a str, Di
     };
     match text.char_indices().find(|(_, c)| !is_allowed(*c)) {
         None => Ok(text),
-        Some((at, c)) => Err(Diagnostic::error("E0102", format!("the control character U+{:04X} cannot stand in YAML", u32::from(c)))
-            .at(place(file, text, at, c.len_utf8()), "")
-            .help("remove it, or write it as an escape such as `\\x1b` in double quotes")),
+        Some((at, c)) => Err(Diagnostic::error(
+            "E0102",
+            format!("the control character U+{:04X} cannot stand in YAML", u32::from(c)),
+        )
+        .at(place(file, text, at, c.len_utf8()), "")
+        .help("remove it, or write it as an escape such as `\\x1b` in double quotes")),
     }
 }
 

@@ -24,7 +24,8 @@ impl Random {
     }
 }
 
-/// Unquoted texts whose type is in doubt.
+/// Unquoted texts whose type or form is in doubt.
+#[rustfmt::skip]
 pub const SCALARS: &[&str] = &[
     "", "~", "null", "Null", "NULL", "nULL", "none", "None", "yes", "Yes", "YES", "yEs", "no", "No", "NO", "on", "On", "ON", "off",
     "Off", "OFF", "true", "True", "TRUE", "tRUE", "false", "False", "FALSE", "y", "n", "Y", "N", "0", "-0", "+0", "00", "000", "01",
@@ -46,6 +47,8 @@ pub const SCALARS: &[&str] = &[
     "é", "\u{1f600}", "\u{a0}", "a\u{85}b", "a\u{2028}b", "\u{feff}a", "a\u{7f}", "http://x:80/a?b=c", "a b", "a  b", " a", "a ", "1 2", "true false", "a: ", "a : b", "a :b",
 ];
 
+/// What stands before and after a scalar.
+#[rustfmt::skip]
 const AROUND: &[(&str, &str)] = &[
     ("", ""), ("", "\n"), ("- ", "\n- x\n"), ("k: ", ""), ("k: ", "\nl: x\n"), ("", ": v\n"), ("a: 1\n", ": v\n"), ("[", "]"), ("[x, ", ", y]\n"), ("{k: ", "}"), ("{", ": v}\n"),
     ("{", "}"), ("[", ": v]"), ("? ", "\n: v\n"), ("k:\n  ", "\n"), ("k:\n  x\n  ", "\n"), ("k: |\n  ", "\n"), ("k: >-\n  ", "\n\n  y\n"), ("k: ", " # c\n"), ("k: \"", "\"\n"), ("k: '", "'\n"), ("! ", "\n"),
@@ -62,7 +65,15 @@ pub fn grid() -> Vec<String> {
 pub fn document(random: &mut Random) -> String {
     let mut out = String::new();
     if random.chance(10) {
-        out.push_str(random.pick(&["---\n", "%YAML 1.2\n---\n", "# comment\n", "--- # x\n", "\u{feff}", "\n\n", "%TAG !y! tag:yaml.org,2002:\n--- \n"]));
+        out.push_str(random.pick(&[
+            "---\n",
+            "%YAML 1.2\n---\n",
+            "# comment\n",
+            "--- # x\n",
+            "\u{feff}",
+            "\n\n",
+            "%TAG !y! tag:yaml.org,2002:\n--- \n",
+        ]));
     }
     let mut anchors = 0;
     block(random, &mut out, 0, 4, &mut anchors);
@@ -104,7 +115,21 @@ fn block(random: &mut Random, out: &mut String, column: usize, depth: usize, anc
 
 fn key(random: &mut Random, out: &mut String, i: usize) {
     match random.below(10) {
-        0 => out.push_str(random.pick(&["1", "true", "1.0", "yes", "null", "~", "2024-01-01", "on", "0x1", "\"<<\"", "=", "'1'", ".nan"])),
+        0 => out.push_str(random.pick(&[
+            "1",
+            "true",
+            "1.0",
+            "yes",
+            "null",
+            "~",
+            "2024-01-01",
+            "on",
+            "0x1",
+            "\"<<\"",
+            "=",
+            "'1'",
+            ".nan",
+        ])),
         1 => out.push_str(&format!("\"k{i}\"")),
         2 => out.push_str("k0"),
         _ => out.push_str(&format!("k{i}")),
@@ -189,6 +214,8 @@ fn flow(random: &mut Random, out: &mut String, depth: usize, anchors: usize) {
     out.push_str(if list { "]" } else { "}" });
 }
 
+/// What damage inserts.
+#[rustfmt::skip]
 const PIECES: &[&str] = &[
     " ", "  ", "\t", "\n", "\n\n", ":", ": ", "-", "- ", "?", "? ", ",", "[", "]", "{", "}", "#", " #", "&", "*", "!", "|", ">", "'", "\"", "%", "@", "`", "=", "<<: ", "~", "a", "1", "0", ".",
     "\n  ", "\n- ", "\n--- ", "---\n", "...\n", "{{ x }}", "&a ", "*a", "!!str ", "|\n", ">\n", "é", "\\", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{feff}", "a: ", "''", "\"\"",
