@@ -43,7 +43,7 @@ fn find<'a>(
         let owner = owner?;
         observed.automations.iter().filter(free).find(|found| {
             let ours = ledger.owned.values().any(|owned| owned.id == id_of(found));
-            !ours && found["name"] == wanted.name.as_str() && runs(found, owner)
+            !ours && wanted.made.name.as_deref().is_none_or(|name| found["name"] == name) && runs(found, owner)
         })
     })
 }
@@ -60,15 +60,15 @@ fn id_of(found: &Value) -> String {
 
 fn create(wanted: &Automation, ledger: &Ledger, planned: &mut Planned) {
     let because = if ledger.owned.contains_key(&wanted.key) { Because::Drift } else { Because::Git };
-    let write =
-        Write::CreateAutomation { name: wanted.name.clone(), owner: wanted.owner.clone(), body: wanted.body.clone() };
+    let write = Write::CreateAutomation(Box::new(wanted.made.clone()));
     planned.push(change(wanted, Action::Create, because, Vec::new()), vec![write]);
 }
 
 fn replace(wanted: &Automation, found: &Value, owner: Option<&str>, ledger: &Ledger, planned: &mut Planned) {
     let id = id_of(found);
     planned.ids.insert(wanted.key.clone(), id.clone());
-    let body = with_ids(&wanted.body, &wanted.owner, owner);
+    let body = wanted.made.complete(owner.unwrap_or_default());
+    let body = with_ids(&body, &wanted.made.owner, owner);
     let fields = differences(&body, found);
     let owned = ledger.owned.get(&wanted.key);
     if fields.is_empty() {
@@ -86,7 +86,7 @@ fn replace(wanted: &Automation, found: &Value, owner: Option<&str>, ledger: &Led
         Some(digest) if Some(&digest) == as_applied => Because::Drift,
         _ => Because::Git,
     };
-    let write = Write::ReplaceAutomation { id, body: wanted.body.clone() };
+    let write = Write::ReplaceAutomation { id, made: Box::new(wanted.made.clone()) };
     planned.push(change(wanted, Action::Update, because, fields), vec![write]);
 }
 
@@ -141,7 +141,7 @@ fn removed(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &
 }
 
 fn digest(wanted: &Automation, ledger: &Ledger) -> Option<String> {
-    diff::digest_of(&wanted.body, &ledger.digest_key)
+    diff::digest_of(&wanted.made.body, &ledger.digest_key)
 }
 
 fn change(wanted: &Automation, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
@@ -152,7 +152,7 @@ fn change(wanted: &Automation, action: Action, because: Because, fields: Vec<Fie
         origin: Some(wanted.origin.clone()),
         fields,
         impact: Vec::new(),
-        after: vec![wanted.owner.clone()],
+        after: vec![wanted.made.owner.clone()],
     }
 }
 

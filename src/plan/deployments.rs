@@ -1,5 +1,6 @@
 //! One deployment: created, changed in place, adopted, or as it should be.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::ledger::Ledger;
@@ -13,28 +14,28 @@ use super::want::{Declared, Deployment, Observed, Write};
 use super::{Planned, schedules};
 
 /// Adds what has to happen to one deployment to the plan.
-pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
+pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, now: Timestamp, planned: &mut Planned) {
     planned.declared.insert(wanted.key.clone(), declared(wanted, &ledger.digest_key));
     match observed.deployments.get(&wanted.key) {
-        None => create(wanted, ledger, planned),
-        Some(answer) => update(wanted, answer, ledger, planned),
+        None => create(wanted, ledger, now, planned),
+        Some(answer) => update(wanted, answer, ledger, now, planned),
     }
 }
 
-fn create(wanted: &Deployment, ledger: &Ledger, planned: &mut Planned) {
+fn create(wanted: &Deployment, ledger: &Ledger, now: Timestamp, planned: &mut Planned) {
     // We made it once, so somebody deleted it on the API.
     let because = if ledger.owned.contains_key(&wanted.key) { Because::Drift } else { Because::Git };
-    let change = change(wanted, Action::Create, because, created_fields(wanted));
+    let change = change(wanted, Action::Create, because, created_fields(wanted, now));
     let mut fields = wanted.fields.clone();
     fields.extend(wanted.along.clone());
-    let schedules = wanted.schedules.iter().flatten().map(|schedule| schedule.create_body()).collect();
+    let schedules = wanted.schedules.iter().flatten().map(|schedule| schedule.create_body(now)).collect();
     let write =
         Write::CreateDeployment { flow: wanted.flow.clone(), name: wanted.name.clone(), fields, schedules };
     planned.push(change, vec![write]);
 }
 
 /// What a new deployment will hold, without what is at its default.
-fn created_fields(wanted: &Deployment) -> Vec<FieldChange> {
+fn created_fields(wanted: &Deployment, now: Timestamp) -> Vec<FieldChange> {
     let mut out = Vec::new();
     for field in &FIELDS {
         let Some(value) = wanted.fields.get(field.name) else { continue };
@@ -44,12 +45,12 @@ fn created_fields(wanted: &Deployment) -> Vec<FieldChange> {
     }
     for schedule in wanted.schedules.iter().flatten() {
         let path = Path::of("schedules").item(schedules::label(schedule));
-        out.push(FieldChange { path, before: None, after: Some(schedule.set_fields()) });
+        out.push(FieldChange { path, before: None, after: Some(schedule.set_fields(now)) });
     }
     out
 }
 
-fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, planned: &mut Planned) {
+fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, now: Timestamp, planned: &mut Planned) {
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
     planned.ids.insert(wanted.key.clone(), id.clone());
     let nothing = Declared::new();
@@ -60,7 +61,7 @@ fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, planned: &mut Pl
         strict: wanted.strict,
     };
     let (mut changes, mut patch) = fields(wanted, answer, &sides);
-    let timetable = schedules::diff(wanted, answer, &sides, owned.is_none());
+    let timetable = schedules::diff(wanted, answer, &sides, owned.is_none(), now);
     changes.extend(timetable.changes);
     if changes.is_empty() {
         if owned.is_some() {

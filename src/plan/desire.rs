@@ -8,7 +8,8 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::manifest::prefect_yaml::Steps;
 use crate::manifest::problem::Problem;
 use crate::manifest::version_info::VersionInfo;
-use crate::manifest::{limits, schedules, slas, triggers};
+use crate::manifest::schedules::{self, Schedule};
+use crate::manifest::{slas, triggers};
 use crate::model::tree::Unknown;
 use crate::model::{FlowFacts, Key, Kind, Map, Path, RepoPath, Tree};
 use crate::render::{Filling, Missing, Note, PlaceholderKind, fill};
@@ -83,7 +84,7 @@ impl Desire<'_> {
         let flow = self.flow_name()?;
         let key = Key::deployment(&flow, &name);
         let automations = self.automations(&key);
-        let slas = self.slas(&config);
+        let slas = self.slas(&config, &key);
         let mut fields = BTreeMap::new();
         let mut along = BTreeMap::new();
         self.version(&config, &mut fields, &mut along);
@@ -194,32 +195,20 @@ impl Desire<'_> {
         }
     }
 
-    fn schedules(&mut self) -> Option<Vec<schedules::Schedule>> {
+    fn schedules(&mut self) -> Option<Vec<Schedule>> {
         let key = if self.filled.config.contains_key("schedules") { "schedules" } else { "schedule" };
         let Some(Tree::List(items)) = self.filled.config.get(key) else { return None };
         let mut out = Vec::new();
         for (i, item) in items.iter().enumerate() {
             let below = Path::of(key).item(i);
             let Some(item) = self.outputs_into(item, Missing::Remove, &[], &below, true) else { continue };
-            match schedules::build(&unseal_except(&item, &["parameters"]), self.around.now) {
+            match Schedule::build(&item, self.around.now) {
                 Ok(schedule) => out.push(schedule),
                 Err(problems) => self.problems(problems, &below),
             }
         }
-        self.unique_slugs(&out, key);
+        self.problems(schedules::check_slugs(&out), &Path::of(key));
         Some(out)
-    }
-
-    fn unique_slugs(&mut self, schedules: &[schedules::Schedule], key: &str) {
-        let mut seen = BTreeSet::new();
-        for (i, schedule) in schedules.iter().enumerate() {
-            if let Some(slug) = &schedule.slug
-                && !seen.insert(slug)
-            {
-                let message = format!("the slug `{slug}` is given twice");
-                self.error("E0164", &Path::of(key).item(i).key("slug"), message, "give each schedule a slug of its own");
-            }
-        }
     }
 
     fn automations(&mut self, owner: &Key) -> Vec<Automation> {
@@ -228,15 +217,14 @@ impl Desire<'_> {
         for (i, item) in items.iter().enumerate() {
             let below = Path::of("triggers").item(i);
             let Some(spec) = self.trigger(item, &below) else { continue };
-            match triggers::automation(&spec, &self.filled.name, i + 1, owner) {
+            match triggers::automation(&spec, &self.filled.name, i, owner) {
                 Ok(made) => {
-                    let same = out.iter().filter(|other| other.name == made.name).count();
+                    let name = made.name.clone().unwrap_or_else(|| format!("automation-{}", i + 1));
+                    let same = out.iter().filter(|other| other.made.name == made.name).count();
                     let again = if same == 0 { String::new() } else { format!("#{}", same + 1) };
                     out.push(Automation {
-                        key: Key::new(Kind::Automation, format!("{}/{}{again}", owner.name, made.name)),
-                        name: made.name,
-                        owner: owner.clone(),
-                        body: made.body,
+                        key: Key::new(Kind::Automation, format!("{}/{name}{again}", owner.name)),
+                        made,
                         origin: self.filled.place(&below),
                     });
                 }
@@ -252,14 +240,14 @@ impl Desire<'_> {
         let mut spec = map.clone();
         let parameters = spec.shift_remove("parameters");
         let filled = self.outputs_into(&Tree::Map(spec), Missing::Remove, &[], below, true)?;
-        let Tree::Map(mut spec) = unseal_except(&filled, &["job_variables"]) else { return None };
+        let Tree::Map(mut spec) = filled else { return None };
         if let Some(parameters) = parameters.filter(|p| !p.is_null()) {
             spec.insert("parameters".to_owned(), parameters);
         }
         Some(Tree::Map(spec))
     }
 
-    fn slas(&mut self, config: &Map) -> Option<Tree> {
+    fn slas(&mut self, config: &Map, owner: &Key) -> Option<Tree> {
         let Some(list @ Tree::List(_)) = config.get("sla") else { return None };
         if self.around.slas_supported == Some(false) {
             self.error(
@@ -270,8 +258,8 @@ impl Desire<'_> {
             );
             return None;
         }
-        match slas::build(&plain(list)) {
-            Ok(slas) => Some(slas),
+        match slas::build(&plain(list), owner) {
+            Ok(slas) => Some(Tree::List(slas.body)),
             Err(problems) => {
                 self.problems(problems, &Path::of("sla"));
                 None
@@ -320,16 +308,12 @@ impl Desire<'_> {
         fields.insert("parameters".to_owned(), parameters);
     }
 
-    fn limits(&mut self, config: &Map, fields: &mut BTreeMap<String, Tree>) {
+    fn limits(&self, config: &Map, fields: &mut BTreeMap<String, Tree>) {
         let Some(limit) = config.get("concurrency_limit").filter(|limit| !limit.is_null()) else { return };
-        match limits::build(limit) {
-            Ok((limit, options)) => {
-                fields.insert("concurrency_limit".to_owned(), limit);
-                if !options.is_null() {
-                    fields.insert("concurrency_options".to_owned(), options);
-                }
+        for (part, field) in [("limit", "concurrency_limit"), ("options", "concurrency_options")] {
+            if let Some(value) = limit.get(part).filter(|value| !value.is_null()) {
+                fields.insert(field.to_owned(), value.clone());
             }
-            Err(problems) => self.problems(problems, &Path::of("concurrency_limit")),
         }
     }
 
@@ -444,18 +428,6 @@ fn join(above: &Path, below: &Path) -> Path {
     Path(above.0.iter().chain(&below.0).cloned().collect())
 }
 
-/// Unseals a mapping but for the values of some keys.
-fn unseal_except(tree: &Tree, sealed: &[&str]) -> Tree {
-    match tree {
-        Tree::Map(map) => Tree::Map(
-            map.iter()
-                .map(|(k, v)| (k.clone(), if sealed.contains(&k.as_str()) { v.clone() } else { plain(v) }))
-                .collect(),
-        ),
-        other => plain(other),
-    }
-}
-
 /// Tags as text: Prefect prints what is not text the way Python does.
 fn tag_list(tags: &Tree) -> Tree {
     match tags {
@@ -479,7 +451,12 @@ fn base_name(directory: &str) -> String {
 
 fn version_info(inferred: Option<&VersionInfo>, version: &Tree) -> Tree {
     match inferred {
-        Some(info) => Tree::from(info.to_json(version.as_str())),
+        Some(info) => {
+            let fields = info.fields().into_iter();
+            let mut map: Map = fields.map(|(name, value)| (name.to_owned(), Tree::text(value))).collect();
+            map.insert("version".to_owned(), version.clone());
+            Tree::Map(map)
+        }
         None => {
             let version = if version.is_null() { Tree::text("") } else { version.clone() };
             Tree::Map(Map::from([

@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::model::Tree;
+use crate::model::ledger::Ledger;
 use crate::model::plan::{FieldChange, Plan};
 use crate::model::secret::canonical;
 
 /// `sha256:` and the digest of actions with their values before and after. Where things were declared, why they
-/// change and what follows is not part of it. Secrets enter by their digest under `digest_key`.
-pub fn digest(plan: &Plan, digest_key: &[u8]) -> String {
+/// change and what follows is not part of it. Secrets enter by their digest under the ledger's key.
+pub fn digest(plan: &Plan, ledger: &Ledger) -> String {
+    // Before the ledger is first saved its key is a new one every time: secrets then enter without their values.
+    let digest_key = (ledger.generation > 0).then_some(ledger.digest_key.as_slice());
     let changes: Vec<Value> = plan
         .changes
         .iter()
@@ -22,14 +25,14 @@ pub fn digest(plan: &Plan, digest_key: &[u8]) -> String {
     format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
-fn entry(field: &FieldChange, digest_key: &[u8]) -> Value {
+fn entry(field: &FieldChange, digest_key: Option<&[u8]>) -> Value {
     let side = |tree: &Option<Tree>| tree.as_ref().map(|tree| value(tree, digest_key));
     json!([field.path.to_string(), side(&field.before), side(&field.after)])
 }
 
-fn value(tree: &Tree, digest_key: &[u8]) -> Value {
+fn value(tree: &Tree, digest_key: Option<&[u8]>) -> Value {
     match tree {
-        Tree::Secret(secret) => json!({ "secret": secret.digest(digest_key) }),
+        Tree::Secret(secret) => json!({ "secret": digest_key.map(|key| secret.digest(key)) }),
         Tree::List(items) => items.iter().map(|item| value(item, digest_key)).collect(),
         Tree::Map(map) => Value::Object(map.iter().map(|(k, v)| (k.clone(), value(v, digest_key))).collect()),
         other => other.masked(),

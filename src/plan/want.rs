@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::manifest::schedules::Schedule;
+use crate::manifest::triggers;
 use crate::model::{Key, Origin, Path, Tree};
 
 /// A deployment as it should be.
@@ -39,12 +40,8 @@ pub struct Deployment {
 pub struct Automation {
     /// `automation flow/deployment/name`
     pub key: Key,
-    /// Its name on the API.
-    pub name: String,
-    /// The deployment that owns it.
-    pub owner: Key,
-    /// The body that creates it.
-    pub body: Tree,
+    /// What its trigger came to.
+    pub made: triggers::Automation,
     /// Where its trigger is declared.
     pub origin: Origin,
 }
@@ -112,20 +109,13 @@ pub enum Write {
         schedules: Vec<ScheduleWrite>,
     },
     /// Makes an automation.
-    CreateAutomation {
-        /// Its name.
-        name: String,
-        /// The deployment that owns it.
-        owner: Key,
-        /// Its body.
-        body: Tree,
-    },
+    CreateAutomation(Box<triggers::Automation>),
     /// Replaces the definition of an automation; its id stays.
     ReplaceAutomation {
         /// Its id.
         id: String,
-        /// Its body.
-        body: Tree,
+        /// What it should be.
+        made: Box<triggers::Automation>,
     },
     /// Deletes an automation of ours.
     DeleteAutomation {

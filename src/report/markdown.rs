@@ -1,0 +1,71 @@
+//! The report as Markdown: a pull-request comment or a job summary.
+
+use serde_json::{Value, json};
+
+use super::{Report, text, value_json};
+use crate::diagnostic::Diagnostic;
+use crate::model::plan::{Change, FieldChange};
+use crate::model::Tree;
+use crate::render::jinja;
+
+const TEMPLATE: &str = include_str!("../../templates/plan.md.j2");
+
+/// The plan as a comment. Its first line is a marker by which the comment of a scope is found again.
+pub fn plan(report: &Report) -> String {
+    let context = json!({
+        "marker": format!("<!-- reconcile:{} -->", report.scope.replace("--", "- -").replace('>', "")),
+        "title": format!("reconcile plan: {}", text::printable(&report.scope)),
+        "summary": text::plan_summary(&report.summary()),
+        "changes": report.plan.changes.iter().map(change).collect::<Vec<_>>(),
+        "held": report.plan.held.iter().map(|held| json!({
+            "kind": held.key.kind, "name": held.key.name, "reason": held.reason,
+        })).collect::<Vec<_>>(),
+        "diagnostics": report.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
+        "footer": footer(report),
+    });
+    jinja::render("plan.md", TEMPLATE, &context)
+        .unwrap_or_else(|error| format!("the plan could not be rendered: {error}\n"))
+}
+
+fn footer(report: &Report) -> String {
+    let commit = report.source.commit.as_deref().and_then(|commit| commit.get(..7)).unwrap_or("no commit");
+    format!("{commit} · {} · {} reads, {} writes", report.digest, report.requests.read, report.requests.write)
+}
+
+fn change(change: &Change) -> Value {
+    json!({
+        "symbol": change.action.symbol().to_string(),
+        "kind": change.key.kind,
+        "name": change.key.name,
+        "place": change.origin.as_ref().map_or_else(|| "left git".to_owned(), |o| format!("{}:{}", o.file, o.span.line)),
+        "fields": change.fields.len(),
+        "impact": change.impact,
+        "diff": change.fields.iter().map(diff).collect::<Vec<_>>().join("\n"),
+    })
+}
+
+/// One field as lines that a diff colours.
+fn diff(field: &FieldChange) -> String {
+    let sensitive = [&field.before, &field.after].into_iter().flatten().any(Tree::has_secret);
+    let side = |sign: char, tree: &Option<Tree>| {
+        tree.as_ref().map(|tree| format!("{sign} {}: {}", field.path, shown(tree, sensitive)))
+    };
+    [side('-', &field.before), side('+', &field.after)].into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+fn shown(tree: &Tree, sensitive: bool) -> String {
+    match value_json(Some(tree), true, sensitive) {
+        Value::Object(map) if map.contains_key("sensitive") => crate::model::secret::MASK.to_owned(),
+        _ => tree.masked().to_string(),
+    }
+}
+
+fn diagnostic(d: &Diagnostic) -> Value {
+    json!({
+        "severity": d.severity,
+        "code": d.code,
+        "message": d.message,
+        "place": d.origin().map(ToString::to_string),
+        "help": d.help,
+    })
+}
