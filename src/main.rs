@@ -1,1 +1,5 @@
-fn main(){}
+//! The `reconcile` program.
+
+fn main() {
+    std::process::exit(reconcile::cli::run());
+}

@@ -212,7 +212,7 @@ pub struct OverlayArgs {
     pub cron: Vec<String>,
     /// An interval schedule in seconds; repeatable
     #[arg(long, value_name = "SECONDS")]
-    pub interval: Vec<String>,
+    pub interval: Vec<i64>,
     /// An RRule schedule; repeatable
     #[arg(long, value_name = "RRULE")]
     pub rrule: Vec<String>,

@@ -1,1 +1,62 @@
-//! Placeholder.
+//! The command line: arguments in, exit code out. One file per command.
+
+mod apply;
+mod args;
+mod connect;
+mod exit;
+mod explain;
+mod output;
+mod overlay;
+mod pass;
+mod plan;
+mod shell;
+mod validate;
+
+use clap::{CommandFactory, Parser};
+
+pub use args::Cli;
+pub use exit::Exit;
+
+use args::Command;
+
+/// Runs one command line and gives the exit code of the process.
+pub fn run() -> i32 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    match cli.command {
+        Some(Command::Completions { shell }) => shell::completions(&mut Cli::command(), shell),
+        Some(Command::Man { ref command }) => shell::man(Cli::command(), command.as_deref()),
+        Some(Command::Explain { ref code }) => explain::run(&cli.global, code.as_deref()),
+        _ => with_runtime(cli),
+    }
+    .code()
+}
+
+fn with_runtime(cli: Cli) -> Exit {
+    // The provider has to be there before the first connection is built.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    output::tracing(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::failed(&format!("the async runtime could not start: {error}")),
+    };
+    let stop = tokio_util::sync::CancellationToken::new();
+    let code = runtime.block_on(async {
+        let _signals = exit::watch_signals(stop.clone());
+        dispatch(cli, stop.clone()).await
+    });
+    runtime.shutdown_background();
+    code
+}
+
+async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
+    match cli.command {
+        None => apply::run(&cli.global, apply::Apply::from_bare(cli.bare), stop).await,
+        Some(Command::Plan(args)) => plan::run(&cli.global, args, stop).await,
+        Some(Command::Apply(args)) => apply::run(&cli.global, args.into(), stop).await,
+        Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
+        Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. }) => Exit::Done,
+    }
+}

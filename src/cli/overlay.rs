@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::manifest::schedules::ScheduleFlags;
+use crate::manifest::schedules::flags::ScheduleFlags;
 use crate::manifest::select::{Overlay, Selection};
 use crate::model::Tree;
 
@@ -100,11 +100,11 @@ fn from_file(path: &str, key: &str, flag: &str) -> Result<Vec<Tree>, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("`{flag} {path}` cannot be read: {error}"))?;
     let file = crate::model::RepoPath::new(path);
     let document = crate::manifest::yaml::read(&file, &bytes)
-        .map_err(|diagnostic| format!("`{flag} {path}` is not valid: {}", diagnostic.message))?;
+        .map_err(|found| format!("`{flag} {path}` is not valid: {}", found.first().map_or("", |d| d.message.as_str())))?;
     let Some(list) = document.root.get(key) else {
         return Err(format!("`{flag} {path}` has no list `{key}` at its top"));
     };
-    match crate::manifest::json_mode::tree(list) {
+    match crate::manifest::json_mode::tree(&file, list) {
         Ok(Tree::List(items)) => Ok(items),
         _ => Err(format!("`{key}` in `{flag} {path}` is not a list")),
     }

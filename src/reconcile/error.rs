@@ -37,3 +37,18 @@ pub enum PassError {
     #[error("interrupted before anything was written")]
     Interrupted,
 }
+
+impl PassError {
+    /// The next step, where the sentence does not hold it already.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            PassError::Api(error) => Some(error.help()),
+            PassError::Python(error) => Some(error.help()),
+            PassError::Usage(_)
+            | PassError::Source(_)
+            | PassError::Step { .. }
+            | PassError::Ledger(_)
+            | PassError::Interrupted => None,
+        }
+    }
+}

@@ -1,1 +1,181 @@
-//! Placeholder.
+//! One pass: git → plan → API.
+//!
+//! A [`Pass`] reads the files, asks the API and, when applying, Python what it must know. [`Pass::decide`] makes the
+//! plan; [`apply::apply`] carries it out. Between the two, builds may run and the plan is made again with their outputs.
+
+pub mod apply;
+pub mod builds;
+mod error;
+pub mod flows;
+pub mod gather;
+mod keep;
+pub mod read;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+pub use error::PassError;
+
+use crate::api::Api;
+use crate::diagnostic::{Diagnostic, has_errors};
+use crate::manifest::select::Selection;
+use crate::model::Key;
+use crate::plan::resolve::{self, Filled};
+use crate::plan::want::{Desired, Observed};
+use crate::plan::{self, Planned, digest};
+use crate::report::{ApiFacts, Base, Outcome, Report, Requests, Source};
+
+use builds::Builds;
+use gather::Asked;
+use read::Reading;
+
+/// What a pass is to do.
+pub struct Request {
+    /// The directory that declares what should be.
+    pub path: PathBuf,
+    /// The project's settings, if not in `reconcile.yaml`.
+    pub project: Option<PathBuf>,
+    /// The only file to read, relative to the directory.
+    pub prefect_file: Option<String>,
+    /// An environment of the project.
+    pub env_name: Option<String>,
+    /// What is meant, and what is laid over it.
+    pub selection: Selection,
+    /// Whether block references are filled everywhere.
+    pub resolve_secrets: bool,
+    /// The Python to ask.
+    pub python: Option<PathBuf>,
+    /// A Python with Prefect to fall back to: that of the private server.
+    pub fallback_python: Option<PathBuf>,
+    /// The environment of the process.
+    pub environment: BTreeMap<String, String>,
+    /// The work pool of deployments that name none.
+    pub default_pool: Option<String>,
+    /// Stops the pass at a safe point.
+    pub stop: CancellationToken,
+    /// Tells what goes on.
+    pub say: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Whether Python may be asked: never when planning, for it runs code of the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Python {
+    /// What it would say is known at apply.
+    AtApply,
+    /// It is asked.
+    Ask,
+}
+
+/// Everything a decision rests on.
+pub struct Pass<'a> {
+    /// What is to be done.
+    pub request: &'a Request,
+    /// The API, if there is one.
+    pub api: Option<&'a Api>,
+    /// The files.
+    pub reading: Reading,
+    /// What the API said.
+    pub asked: Asked,
+    /// Declarations with blocks, variables and environment filled in.
+    pub filled: Vec<Filled>,
+    /// What is known of their flows.
+    pub flows: flows::Answers,
+    /// Problems and remarks so far.
+    pub diagnostics: Vec<Diagnostic>,
+    started: Instant,
+    now: Timestamp,
+}
+
+/// A plan, and what it was made from.
+pub struct Decided {
+    /// What should be.
+    pub desired: Desired,
+    /// What is.
+    pub observed: Observed,
+    /// What is to be done.
+    pub planned: Planned,
+    /// Problems and remarks.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Decided {
+    /// Whether a problem stands in the way of every write.
+    pub fn is_invalid(&self) -> bool {
+        has_errors(&self.diagnostics)
+    }
+}
+
+impl<'a> Pass<'a> {
+    /// Reads the files and asks what must be known. Without an API, what it would say is left open.
+    ///
+    /// # Errors
+    /// A directory that cannot be read, a wrong use of the selection flags, an API that does not answer.
+    pub async fn prepare(request: &'a Request, api: Option<&'a Api>, python: Python) -> Result<Self, PassError> {
+        let (started, now) = (Instant::now(), Timestamp::now());
+        let reading = read::read(request)?;
+        let asked = match api {
+            Some(api) if !has_errors(&reading.diagnostics) => gather::ask(request, &reading, api).await?,
+            _ => gather::nothing_asked(request, &reading),
+        };
+        let mut diagnostics = reading.diagnostics.clone();
+        let selected = reading.selecting.selected.iter();
+        let filled: Vec<Filled> =
+            selected.filter_map(|one| resolve::filled(one, &asked.facts, &mut diagnostics)).collect();
+        let mut flows = flows::read_statically(&reading, &filled);
+        if python == Python::Ask && !has_errors(&diagnostics) {
+            flows::ask_python(request, &reading, &asked, &filled, &mut flows).await?;
+        }
+        diagnostics.append(&mut flows.diagnostics);
+        Ok(Pass { request, api, reading, asked, filled, flows, diagnostics, started, now })
+    }
+
+    /// Makes the plan.
+    ///
+    /// # Errors
+    /// An API that does not answer.
+    pub async fn decide(&self, builds: &Builds) -> Result<Decided, PassError> {
+        let mut diagnostics = self.diagnostics.clone();
+        let desired = gather::desired(self, builds, self.now, &mut diagnostics);
+        let mut decided =
+            Decided { desired, observed: Observed::default(), planned: Planned::default(), diagnostics };
+        if decided.is_invalid() {
+            return Ok(decided);
+        }
+        if let Some(api) = self.api {
+            decided.observed = gather::observe(api, &decided.desired, &self.asked.ledger).await?;
+        }
+        decided.planned = plan::plan(&decided.desired, &decided.observed, &self.asked.ledger, self.now);
+        Ok(decided)
+    }
+
+    /// Tells the pass; `outcomes` is empty while nothing was applied.
+    pub fn report(&self, decided: &Decided, outcomes: Vec<(Key, Outcome)>) -> Report {
+        let git = self.reading.git.as_ref();
+        let requests = self.api.map(Api::requests).unwrap_or_default();
+        let ledger = &self.asked.ledger;
+        Report {
+            scope: self.reading.scope.clone(),
+            digest: digest::digest(&decided.planned.plan, ledger),
+            base: Base { commit: ledger.commit.clone(), ledger_generation: ledger.generation },
+            source: Source {
+                commit: git.map(|git| git.commit.clone()),
+                branch: git.map(|git| git.branch.clone()).filter(|branch| branch != "HEAD"),
+                dirty: git.is_some_and(|git| git.dirty),
+                files: self.reading.files.len(),
+            },
+            api: self.api.map(|api| ApiFacts {
+                url: api.connection().url.clone(),
+                version: self.asked.version.clone().unwrap_or_default(),
+            }),
+            plan: decided.planned.plan.clone(),
+            outcomes,
+            requests: Requests { read: requests.read, write: requests.write },
+            diagnostics: decided.diagnostics.clone(),
+            seconds: self.started.elapsed().as_secs_f64(),
+        }
+    }
+}

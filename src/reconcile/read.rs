@@ -143,7 +143,8 @@ impl<'a> Reader<'a> {
             (None, Some(file)) => vec![file.clone()],
             (None, None) => self.discovered(project)?,
         };
-        let rooted = globs::Globs::new(&project.root_relative).unwrap_or_default();
+        // A pattern that is none was reported when the project was read.
+        let rooted = globs::Globs::new(&project.root_relative).ok();
         let mut files = Vec::new();
         for path in paths {
             let Some(root) = self.parsed(&path)? else { continue };
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
             }
             let (root, remarks) = vars::fill_vars(&path, &root, &vars);
             self.diagnostics.extend(remarks);
-            let from_root = self.request.prefect_file.is_some() || rooted.is_match(path.as_str());
+            let from_root = self.request.prefect_file.is_some() || rooted.as_ref().is_some_and(|rooted| rooted.is_match(path.as_str()));
             let dir = if from_root { RepoPath::new("") } else { path.parent() };
             let text = self.texts.get(&path).cloned().unwrap_or_else(|| Arc::from(""));
             let (file, problems) = prefect_yaml::read(&path, &dir, &root, &text);
@@ -185,9 +186,9 @@ impl<'a> Reader<'a> {
                 self.diagnostics.extend(document.warnings);
                 Ok(Some(document.root))
             }
-            Err(diagnostic) => {
+            Err(problems) => {
                 self.complete = false;
-                self.diagnostics.push(*diagnostic);
+                self.diagnostics.extend(problems);
                 Ok(None)
             }
         }
@@ -202,12 +203,12 @@ impl<'a> Reader<'a> {
         let origin = Origin::new(path.clone(), root.span);
         let is_resource = RESOURCE_KEYS.iter().any(|key| root.get(key).is_some());
         let diagnostic = if is_resource {
-            Diagnostic::warning("W0134", "this resource file is not read: only deployments are reconciled so far")
+            Diagnostic::warning("W0170", "this resource file is not read: only deployments are reconciled so far")
                 .help("keep it; blocks, variables, pools, limits and automations as code come with a later version")
         } else if matches!(root.value, Value::Null) {
             return false;
         } else {
-            Diagnostic::warning("W0135", "this file declares nothing that reconcile knows")
+            Diagnostic::warning("W0171", "this file declares nothing that reconcile knows")
                 .help("add its path to `exclude` in reconcile.yaml, or correct its top-level keys")
         };
         self.diagnostics.push(diagnostic.at(origin, ""));
@@ -227,7 +228,7 @@ impl<'a> Reader<'a> {
             let declaration = &one.declaration;
             let nameless = declaration.config.get("name").is_none_or(crate::model::Tree::is_null);
             if nameless && several.contains(&declaration.file) {
-                let warning = Diagnostic::warning("W0136", "a deployment without a name is passed over")
+                let warning = Diagnostic::warning("W0172", "a deployment without a name is passed over")
                     .at(declaration.origin(), "")
                     .help("write `name: my-deployment`");
                 self.diagnostics.push(warning);
@@ -239,7 +240,7 @@ impl<'a> Reader<'a> {
 
     fn remarks(&mut self, selecting: &Selecting) {
         for remark in &selecting.remarks {
-            self.diagnostics.push(Diagnostic::warning("W0137", remark.clone()));
+            self.diagnostics.push(Diagnostic::warning("W0173", remark.clone()));
         }
     }
 
@@ -252,9 +253,9 @@ impl<'a> Reader<'a> {
         let diagnostic = match files.first() {
             None => {
                 let place = self.worktree.root().display();
-                Diagnostic::error("E0138", format!("there is no prefect.yaml in {place}")).help(help)
+                Diagnostic::error("E0170", format!("there is no prefect.yaml in {place}")).help(help)
             }
-            Some(file) => Diagnostic::error("E0138", "no deployment is declared")
+            Some(file) => Diagnostic::error("E0170", "no deployment is declared")
                 .at(Origin::whole(file.path.clone()), "")
                 .help(help),
         };

@@ -3,11 +3,15 @@
 import datetime
 import json
 import math
+import re
 import struct
 import sys
 
 import yaml
 
+# Texts in which aliases, escapes or large numbers may stand.
+UNUSUAL = re.compile(r"[*\\]|[0-9a-fA-F_:]{16}")
+loader = yaml.SafeLoader("")
 
 def inspect(node, notes, seen=()):
     """Notes of the graph of values, also of those that the loader drops."""
@@ -18,6 +22,8 @@ def inspect(node, notes, seen=()):
     if isinstance(node, yaml.ScalarNode):
         if any("\ud800" <= c <= "\udfff" for c in node.value):
             notes.add("surrogate")
+        if node.tag == "tag:yaml.org,2002:int" and not -(2**63) <= loader.construct_yaml_int(node) < 2**64:
+            notes.add("large")
         return
     for part in node.value:
         for child in part if isinstance(part, tuple) else (part,):
@@ -32,9 +38,6 @@ def describe(value, notes, seen=()):
     if isinstance(value, bool):
         return f"bool:{str(value).lower()}"
     if isinstance(value, int):
-        if not -(2**63) <= value < 2**64:
-            notes.add("large")
-            return "int:large"
         return f"int:{value}"
     if isinstance(value, float):
         return "float:nan" if math.isnan(value) else "float:" + struct.pack(">d", value).hex()
@@ -64,7 +67,7 @@ def answer(text):
         value = yaml.safe_load(text)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
-    if "*" in text or "\\" in text:
+    if UNUSUAL.search(text):
         inspect(yaml.compose(text, Loader=yaml.SafeLoader) or yaml.ScalarNode("", ""), notes)
     described = describe(value, notes)
     return {"value": described, "notes": sorted(notes)}

@@ -1,0 +1,94 @@
+//! Settings of the command line and the environment → an API to talk to, or the reason why there is none.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::args::Global;
+use super::output;
+use crate::api::Api;
+use crate::diagnostic::Diagnostic;
+use crate::local;
+use crate::model::Connection;
+use crate::settings::{self, Absence, Declared, Flags, Settings};
+
+/// What is there to talk to.
+pub struct Connected {
+    /// The API, unless the command does without.
+    pub api: Option<Api>,
+    /// The pool of deployments that name none.
+    pub default_pool: Option<String>,
+    /// Where Prefect's user interface is, if it is known.
+    pub ui_url: Option<String>,
+    /// Warnings about the settings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The Python of the private server, which has Prefect.
+    pub python: Option<std::path::PathBuf>,
+}
+
+/// What to do when no API is configured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// Plan against an empty workspace.
+    DoWithout,
+    /// Use the private server of this machine.
+    StartLocal,
+}
+
+/// Finds the API.
+///
+/// # Errors
+/// One or two sentences: what is wrong with the settings and the next step.
+pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Absent) -> Result<Connected, String> {
+    let flags = Flags {
+        api_url: global.api_url.clone(),
+        api_key_file: global.api_key_file.clone(),
+        profile: global.profile.clone(),
+        local: global.local,
+        untrusted: false,
+        timeout: timeout(global)?,
+        parallelism: global.parallelism,
+        declared,
+    };
+    let found = settings::load(flags, dir).map_err(|error| format!("{error}\n  help: {}", error.help()))?;
+    let (api, python, ui_url) = match &found.api {
+        settings::Api::Configured(connection) => (Some(client(connection.clone())?), None, connection.ui_url.clone()),
+        settings::Api::Absent { why } => absent_api(&found, why, absent).await?,
+    };
+    Ok(Connected {
+        api,
+        default_pool: found.default_work_pool_name,
+        ui_url,
+        diagnostics: found.diagnostics,
+        python,
+    })
+}
+
+type Found = (Option<Api>, Option<std::path::PathBuf>, Option<String>);
+
+async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<Found, String> {
+    if let Some(refusal) = why.refusal() {
+        return Err(format!("{refusal}\n  help: {}", refusal.help()));
+    }
+    if absent == Absent::DoWithout && *why != Absence::Local {
+        return Ok((None, None, None));
+    }
+    let cache = local::cache_dir(|name| std::env::var(name).ok());
+    let server = local::ensure(&cache, &output::say).await.map_err(|error| format!("{error}\n  help: {}", error.help()))?;
+    let verb = if server.started { "started" } else { "using" };
+    output::say(&format!("{verb} the private Prefect server of this machine: export PREFECT_API_URL={}", server.url));
+    let connection = Connection { url: server.url, from: "the private server".to_owned(), ..found.unaddressed.clone() };
+    let ui_url = connection.ui_url.clone();
+    Ok((Some(client(connection)?), Some(server.python), ui_url))
+}
+
+fn client(connection: Connection) -> Result<Api, String> {
+    Api::connect(connection).map_err(|error| format!("{error}\n  help: {}", error.help()))
+}
+
+fn timeout(global: &Global) -> Result<Option<Duration>, String> {
+    match global.timeout {
+        None => Ok(None),
+        Some(seconds) if seconds > 0.0 && seconds < 86_400.0 => Ok(Some(Duration::from_secs_f64(seconds))),
+        Some(seconds) => Err(format!("`--timeout {seconds}` is not a number of seconds between 0 and 86400")),
+    }
+}

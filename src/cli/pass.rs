@@ -1,0 +1,97 @@
+//! What `plan`, `apply` and `validate` share: the request, the API, and how diagnostics are shown.
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Global, Selecting};
+use super::connect::Connected;
+use super::exit::Exit;
+use super::output;
+use super::overlay;
+use crate::diagnostic::Diagnostic;
+use crate::reconcile::{PassError, Request};
+use crate::report::diagnostics::{self, Texts};
+
+/// The request of a command line.
+///
+/// # Errors
+/// One sentence for flags that do not parse.
+pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) -> Result<Request, String> {
+    let target = overlay::target(selecting)?;
+    let quiet = global.quiet;
+    Ok(Request {
+        path: target.path,
+        project: global.project.clone(),
+        prefect_file: selecting.prefect_file.clone(),
+        env_name: global.env.clone(),
+        selection: target.selection,
+        resolve_secrets: selecting.resolve_secrets,
+        python: global.python.clone(),
+        fallback_python: None,
+        environment: environment(),
+        default_pool: None,
+        stop,
+        say: Box::new(move |text| {
+            if !quiet {
+                output::say(text);
+            }
+        }),
+    })
+}
+
+/// The environment as far as it is text.
+fn environment() -> std::collections::BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// Takes what was found when connecting into the request.
+pub fn settle(request: &mut Request, connected: &Connected) {
+    request.default_pool.clone_from(&connected.default_pool);
+    request.fallback_python.clone_from(&connected.python);
+}
+
+/// The directory whose settings files count.
+pub fn directory(request: &Request) -> PathBuf {
+    if request.path.is_dir() {
+        request.path.clone()
+    } else {
+        request.path.parent().map(PathBuf::from).unwrap_or_default()
+    }
+}
+
+/// Shows diagnostics on stderr.
+pub fn show(global: &Global, all: &[Diagnostic], texts: &Texts) {
+    let shown: Vec<Diagnostic> = all
+        .iter()
+        .filter(|d| !global.quiet || d.severity == crate::diagnostic::Severity::Error)
+        .cloned()
+        .collect();
+    if !shown.is_empty() {
+        output::say(&format!("{}\n", diagnostics::render(&shown, texts, output::colour(global, &std::io::stderr()))));
+    }
+}
+
+/// Says why no pass could be made.
+pub fn failed(error: &PassError) -> Exit {
+    match error {
+        PassError::Usage(sentence) => super::exit::wrong_usage(sentence),
+        PassError::Interrupted => {
+            output::complain(&error.to_string());
+            Exit::Interrupted
+        }
+        other => {
+            output::complain(&other.to_string());
+            if let Some(help) = other.help() {
+                output::say(&format!("  help: {help}"));
+            }
+            Exit::Failed
+        }
+    }
+}
+
+/// What stands on stdout in place of a plan.
+pub fn refusal(all: &[Diagnostic]) -> String {
+    let errors = all.iter().filter(|d| d.severity == crate::diagnostic::Severity::Error).count();
+    format!("Invalid: {}; nothing was written.", crate::report::count(errors, "error", "errors"))
+}

@@ -1,0 +1,178 @@
+//! What is known of the flows behind the entrypoints: read from their files, or asked of Python.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::flow::{self, Answer, Entrypoint, Reason, Sources};
+use crate::model::{Path, RepoPath};
+use crate::plan::desire::FlowAnswer;
+use crate::plan::resolve::Filled;
+use crate::python::{Candidate, HelperOptions, PythonError, PythonHelper, Question, candidates};
+use crate::source::Worktree;
+use crate::steps::environment;
+
+use super::Request;
+use super::error::PassError;
+use super::gather::Asked;
+use super::read::Reading;
+
+/// An entrypoint as seen from a directory.
+type Seen = (RepoPath, String);
+
+/// What is known of every flow.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    known: BTreeMap<Seen, FlowAnswer>,
+    open: BTreeMap<Seen, Vec<Reason>>,
+    /// Problems and remarks.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Answers {
+    /// What is known of a declaration's flow; `None` when it is invalid.
+    pub fn of(&self, filled: &Filled) -> Option<&FlowAnswer> {
+        self.known.get(&seen(filled))
+    }
+}
+
+fn seen(filled: &Filled) -> Seen {
+    (filled.selected.dir.clone(), filled.entrypoint.clone())
+}
+
+/// Reads the flows from their files. No code is run.
+pub fn read_statically(reading: &Reading, filled: &[Filled]) -> Answers {
+    let mut answers = Answers::default();
+    let mut sources = Sources::new();
+    for one in filled {
+        let seen = seen(one);
+        if answers.known.contains_key(&seen) {
+            continue;
+        }
+        match answer(&seen, &reading.worktree, &mut sources) {
+            Ok(Answer::Known { facts, .. }) => {
+                answers.known.insert(seen, FlowAnswer::Known(facts));
+            }
+            Ok(Answer::NeedsPython(reasons)) => {
+                answers.known.insert(seen.clone(), FlowAnswer::AtApply { name: None });
+                answers.open.insert(seen, reasons);
+            }
+            Ok(Answer::Invalid(problems)) => {
+                answers.diagnostics.extend(problems.into_iter().map(|problem| from_entrypoint(problem, one)));
+            }
+            Ok(Answer::NeedsFiles(_)) => unreachable!("`answer` asks until it is answered otherwise"),
+            Err(problem) => answers.diagnostics.push(from_entrypoint(problem, one)),
+        }
+    }
+    answers
+}
+
+/// A problem of a Python file, seen from the declaration that leads there.
+fn from_entrypoint(problem: Diagnostic, filled: &Filled) -> Diagnostic {
+    let place = filled.place(&Path::of("entrypoint"));
+    if problem.labels.is_empty() { problem.at(place, "") } else { problem.at(place, "the entrypoint is given here") }
+}
+
+/// Asks the pure analysis until it needs no more files. Each round names at least one file that it has not seen.
+fn answer(seen: &Seen, worktree: &Worktree, sources: &mut Sources) -> Result<Answer, Diagnostic> {
+    let entrypoint: Entrypoint = seen.1.parse().map_err(|error: String| Diagnostic::error("E0200", error))?;
+    loop {
+        match flow::facts(&entrypoint, &seen.0, sources) {
+            Answer::NeedsFiles(paths) => load(paths, worktree, sources),
+            other => return Ok(other),
+        }
+    }
+}
+
+fn load(paths: BTreeSet<RepoPath>, worktree: &Worktree, sources: &mut Sources) {
+    for path in paths {
+        // A file that cannot be read is as good as absent to the analysis; importing it would fail just so.
+        let bytes = if path.escapes() { None } else { worktree.read(&path).ok().flatten() };
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map(Arc::from);
+        sources.insert(path, text);
+    }
+}
+
+/// Asks Python about the flows that could not be understood without it. This runs code of the repository.
+///
+/// # Errors
+/// A helper that breaks off. Flows that Python cannot load are diagnostics.
+pub async fn ask_python(
+    request: &Request,
+    reading: &Reading,
+    asked: &Asked,
+    filled: &[Filled],
+    answers: &mut Answers,
+) -> Result<(), PassError> {
+    let _ = asked;
+    if answers.open.is_empty() || crate::diagnostic::has_errors(&answers.diagnostics) {
+        return Ok(());
+    }
+    let mut helper = match start(request, reading).await {
+        Ok(helper) => helper,
+        Err(error) => {
+            without_python(&error, filled, answers);
+            return Ok(());
+        }
+    };
+    (request.say)(&format!("asking {} about {}", helper.interpreter().path.display(), flows(answers.open.len())));
+    let open: Vec<Seen> = answers.open.keys().cloned().collect();
+    let questions: Vec<Question> = open
+        .iter()
+        .map(|(dir, entrypoint)| Question { entrypoint: entrypoint.clone(), cwd: reading.worktree.absolute(dir) })
+        .collect();
+    for (seen, answer) in open.into_iter().zip(helper.flow_facts(&questions).await) {
+        match answer {
+            Ok(answer) => {
+                answers.known.insert(seen.clone(), FlowAnswer::Known(answer.facts));
+            }
+            Err(error) => {
+                answers.known.remove(&seen);
+                let problem = Diagnostic::error(error.code(), error.to_string()).help(error.help());
+                let place = filled.iter().find(|one| self::seen(one) == seen);
+                answers.diagnostics.push(match place {
+                    Some(one) => from_entrypoint(problem, one),
+                    None => problem,
+                });
+            }
+        }
+        answers.open.remove(&seen);
+    }
+    Ok(())
+}
+
+fn flows(n: usize) -> String {
+    crate::report::count(n, "flow", "flows")
+}
+
+/// Starts the helper in the environment that decision and documentation grant it.
+pub async fn start(request: &Request, reading: &Reading) -> Result<PythonHelper, PythonError> {
+    let root = reading.worktree.root();
+    let configured = reading.project.python.as_ref().map(std::path::PathBuf::from);
+    let mut found = candidates(request.python.as_deref(), configured.as_deref(), root, &request.environment);
+    if let Some(path) = request.fallback_python.clone().filter(|_| !found.iter().any(|one| one.explicit)) {
+        found.push(Candidate { path, named_by: "the private server", explicit: false });
+    }
+    let env = environment::foreign(&request.environment, &reading.project.step_env);
+    let mut options = HelperOptions::new(root, env);
+    options.cancel = request.stop.clone();
+    PythonHelper::find(&found, options).await
+}
+
+/// Nothing can be deployed of a flow that nobody understands.
+fn without_python(error: &PythonError, filled: &[Filled], answers: &mut Answers) {
+    let open = std::mem::take(&mut answers.open);
+    for (seen, reasons) in open {
+        let Some(one) = filled.iter().find(|one| self::seen(one) == seen) else { continue };
+        let mut problem = Diagnostic::error("E0251", format!("only Python can tell what `{}` takes", seen.1))
+            .at(one.place(&Path::of("entrypoint")), "")
+            .help(format!("{error}; {}", error.help()));
+        for reason in reasons {
+            if let Some(origin) = reason.origin {
+                problem = problem.at(origin, reason.text);
+            }
+        }
+        answers.known.remove(&seen);
+        answers.diagnostics.push(problem);
+    }
+}
