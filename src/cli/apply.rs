@@ -40,6 +40,10 @@ impl From<ApplyArgs> for Apply {
 
 /// Runs the command.
 pub async fn run(global: &Global, args: Apply, stop: CancellationToken) -> Exit {
+    if !args.yes && !is_asked() {
+        let sentence = "there is nobody to ask: give `--yes` to apply without asking, or use `reconcile plan`";
+        return super::exit::wrong_usage(sentence);
+    }
     let mut request = match pass::request(global, &args.selecting, stop.clone()) {
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
@@ -104,14 +108,15 @@ async fn decide(prepared: &Pass<'_>, builds: &Builds) -> Result<Decided, Exit> {
     prepared.decide(builds).await.map_err(|error| pass::failed(&error))
 }
 
-/// Asks on a terminal; elsewhere `--yes` has to be given.
+/// Whether somebody sits at a terminal.
+fn is_asked() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Asks unless `--yes` was given.
 fn confirm(args: &Apply) -> Result<(), Exit> {
     if args.yes {
         return Ok(());
-    }
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        let sentence = "there is nobody to ask: give `--yes` to apply without asking, or use `reconcile plan`";
-        return Err(super::exit::wrong_usage(sentence));
     }
     let mut err = std::io::stderr();
     let _ = write!(err, "Apply this plan? [y/N] ");

@@ -200,7 +200,8 @@ impl Desire<'_> {
         let Some(Tree::List(items)) = self.filled.config.get(key) else { return None };
         let mut out = Vec::new();
         for (i, item) in items.iter().enumerate() {
-            let below = Path::of(key).item(i);
+            // The old single `schedule` is a list of one that has no items in the file.
+            let below = if key == "schedule" { Path::of(key) } else { Path::of(key).item(i) };
             let Some(item) = self.outputs_into(item, Missing::Remove, &[], &below, true) else { continue };
             match Schedule::build(&item, self.around.now) {
                 Ok(schedule) => out.push(schedule),

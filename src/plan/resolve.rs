@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::manifest::node::Value as NodeValue;
 use crate::manifest::select::Selected;
 use crate::model::{Map, Origin, Path, Seg, Tree};
 use crate::render::{
@@ -260,6 +261,11 @@ impl Filler<'_> {
 
     fn pool(&mut self, name: Option<String>) -> Option<String> {
         let path = Path::of("work_pool").key("name");
+        let written = self.selected.declaration.node.get("work_pool");
+        if written.is_some_and(|node| !node.is_null() && !matches!(node.value, NodeValue::Map(_))) {
+            // It was told when the file was read.
+            return None;
+        }
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             self.error(
                 "E0163",

@@ -32,22 +32,31 @@ pub fn plan(report: &Report, look: Look) -> String {
     out
 }
 
-/// What an apply did: the same with the outcome of every change.
+/// What an apply did, below the plan that was shown before it: what is not in and why, and the sum.
 pub fn applied(report: &Report, look: Look) -> String {
-    let mut out = changes(report, look);
+    let mut out = String::new();
+    let failed_ones = report.plan.changes.iter().filter(|change| {
+        matches!(report.outcome(&change.key), Some(Outcome::Failed(_) | Outcome::Skipped(_)))
+    });
+    for change in failed_ones {
+        out.push_str(&one_change(report, change, 0, look));
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
     let (done, failed, skipped) = report.tally();
     let mut parts = vec![format!("{done} applied")];
-    if failed > 0 {
-        parts.push(format!("{failed} failed"));
-    }
-    if skipped > 0 {
-        parts.push(format!("{skipped} skipped"));
-    }
-    if !report.plan.held.is_empty() {
-        parts.push(format!("{} held", report.plan.held.len()));
+    for (n, word) in [(failed, "failed"), (skipped, "skipped"), (report.plan.held.len(), "held")] {
+        if n > 0 {
+            parts.push(format!("{n} {word}"));
+        }
     }
     parts.push(format!("{} unchanged", report.plan.unchanged));
-    let word = if failed > 0 { "Partly applied" } else { "Applied" };
+    let word = match (done, failed + skipped) {
+        (_, 0) => "Applied",
+        (0, _) => "Failed",
+        _ => "Partly applied",
+    };
     let _ = writeln!(out, "{word}: {}.   {}", parts.join(", "), cost(report));
     out
 }

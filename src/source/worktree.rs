@@ -62,7 +62,8 @@ impl Worktree {
 
     /// Where a path lies on this machine. It need not exist.
     pub fn absolute(&self, path: &RepoPath) -> PathBuf {
-        self.root.join(path.as_str())
+        // Joining nothing would leave a slash at the end.
+        if path.as_str().is_empty() { self.root.clone() } else { self.root.join(path.as_str()) }
     }
 
     /// The last part of the root, as a scope without a remote is named.
