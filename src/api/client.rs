@@ -353,6 +353,9 @@ fn failed(error: &reqwest::Error) -> Failed {
     let because = match () {
         () if error.is_timeout() && error.is_connect() => "no connection within the time limit".to_owned(),
         () if error.is_timeout() => "no answer within the time limit".to_owned(),
+        () if cause.contains("CaUsedAsEndEntity") || cause.contains("UnknownIssuer") => {
+            "no trusted authority has signed the server's certificate".to_owned()
+        }
         () => cause,
     };
     Failed { because, unsent: error.is_connect() || error.is_builder(), tls }

@@ -1,10 +1,11 @@
 //! The HTTP clients: encryption, credentials and the headers every request carries.
 
 use base64::Engine;
+use reqwest::ClientBuilder;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, ClientBuilder};
 
 use super::error::ApiError;
+use super::tls;
 use crate::model::Connection;
 
 /// Servers read the client's version from this.
@@ -38,7 +39,7 @@ fn builder(connection: &Connection) -> Result<ClientBuilder, ApiError> {
     if connection.tls_insecure {
         builder = builder.tls_danger_accept_invalid_certs(true);
     } else if let Some(path) = &connection.ca_file {
-        builder = builder.tls_certs_only(authorities(path)?);
+        builder = builder.tls_backend_preconfigured(tls::config(path, connection.http2)?);
     } else if connection.url.starts_with("http://") {
         // Nothing to check, so the system's authorities need not be loaded, nor exist.
         builder = builder.tls_certs_only([]);
@@ -54,17 +55,6 @@ fn built(builder: ClientBuilder) -> Result<reqwest::Client, ApiError> {
             root_cause(&error)
         ),
     })
-}
-
-fn authorities(path: &std::path::Path) -> Result<Vec<Certificate>, ApiError> {
-    let bad = |problem: String| ApiError::Setup {
-        problem: format!("`PREFECT_API_SSL_CERT_FILE` (or `SSL_CERT_FILE`) names `{}`, {problem}", path.display()),
-    };
-    let pem = std::fs::read(path).map_err(|error| bad(format!("which cannot be read: {error}")))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(bad("which holds no certificates in PEM form".to_owned())),
-    }
 }
 
 fn headers(connection: &Connection) -> Result<HeaderMap, ApiError> {

@@ -17,6 +17,7 @@ mod paging;
 mod reads;
 mod retry;
 mod runs;
+mod tls;
 mod writes;
 
 use std::sync::Arc;

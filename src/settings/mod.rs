@@ -49,6 +49,7 @@ pub struct Settings {
 
 /// The API, or why there is none.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Api {
     /// An API is configured.
     Configured(Connection),

@@ -1,4 +1,5 @@
 //! Settings compared with what Prefect itself makes of the same environment and files.
+#![allow(clippy::disallowed_methods, reason = "tests touch the world")]
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use reconcile::model::Secret;
-use reconcile::settings::{Api, FileText, Inputs, Profiles, resolve};
+use reconcile::settings::{Api, Declared, FileText, Flags, Inputs, Profiles, load, resolve};
 use serde_json::{Value, json};
 
 /// One case: the environment and the files of the working directory.
@@ -153,4 +154,42 @@ fn settings_are_what_prefect_finds() {
         .collect();
     assert_eq!(answers.len(), cases.len());
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+/// Flags whose address comes from the repository.
+fn declared() -> Flags {
+    Flags { declared: Declared { url: Some("http://declared/api".to_owned()), profile: None }, ..Flags::default() }
+}
+
+#[test]
+fn files_are_found_and_links_out_of_the_repository_are_not_trusted() {
+    let (repository, outside) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let secret = outside.path().join("secret");
+    std::fs::write(&secret, "PREFECT_API_KEY=canary\n").expect("written");
+    std::fs::write(repository.path().join("prefect.toml"), "[client]\nmax_retries = 3\n").expect("written");
+    let settings = load(declared(), repository.path()).expect("good settings");
+    assert!(matches!(settings.api, Api::Configured(connection) if connection.url == "http://declared/api"));
+    std::os::unix::fs::symlink(&secret, repository.path().join(".env")).expect("linked");
+    let error = load(declared(), repository.path()).expect_err("the key is not the repository's own");
+    assert_eq!(error.code(), "E0504");
+    assert!(!error.to_string().contains("canary"));
+    let untrusted = Flags { untrusted: true, ..declared() };
+    assert!(matches!(load(untrusted, repository.path()).expect("nothing read").api, Api::Absent { .. }));
+}
+
+#[test]
+fn a_key_file_is_read_and_complaints_do_not_quote_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("key");
+    let flags =
+        || Flags { api_url: Some("http://x/api".to_owned()), api_key_file: Some(file.clone()), ..Flags::default() };
+    assert!(load(flags(), dir.path()).expect_err("no file").to_string().contains("does not exist"));
+    for (text, problem) in [(" \n", "is empty"), ("canary\nmore", "more than one line")] {
+        std::fs::write(&file, text).expect("written");
+        let error = load(flags(), dir.path()).expect_err("no key").to_string();
+        assert!(error.contains(problem) && !error.contains("canary"), "{error}");
+    }
+    std::fs::write(&file, "pnu_1\n").expect("written");
+    let Api::Configured(connection) = load(flags(), dir.path()).expect("good settings").api else { panic!("no API") };
+    assert_eq!((connection.key, connection.auth), (Some(Secret::text("pnu_1")), None));
 }

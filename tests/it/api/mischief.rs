@@ -136,7 +136,8 @@ async fn passing_failures_are_repeated_and_lasting_ones_told() {
 
 #[tokio::test]
 async fn a_bare_500_is_told_at_once() {
-    let (url, script) = serve([(500, vec![("content-type", "text/plain".to_owned())], "Internal Server Error".to_owned())]).await;
+    let (url, script) =
+        serve([(500, vec![("content-type", "text/plain".to_owned())], "Internal Server Error".to_owned())]).await;
     let error = api(&url).create_flow("f").await.expect_err("fails");
     assert_eq!((script.lines().len(), error.code()), (1, "E0515"));
 }

@@ -102,7 +102,8 @@ async fn long_lists_are_read_whole_in_pages_of_a_hundred() {
     let all = api.deployments(&Which::All).await.expect("deployments");
     assert_eq!((all.len(), api.requests().read - before.read, api.requests().write - before.write), (205, 3, 0));
     assert_eq!(api.deployments(&Which::named(["d1", "d2"])).await.expect("some").len(), 6);
-    let both = Which::Of { names: names(["d1"]), ids: BTreeSet::from([all[200]["id"].as_str().expect("id").to_owned()]) };
+    let both =
+        Which::Of { names: names(["d1"]), ids: BTreeSet::from([all[200]["id"].as_str().expect("id").to_owned()]) };
     assert_eq!(api.deployments(&both).await.expect("some").len(), 4);
     assert_eq!(api.flows(&Which::All).await.expect("flows").len(), 3);
     assert_eq!(api.flows(&Which::named(["f1"])).await.expect("one")[0]["id"], json!(flows[1]));
@@ -131,7 +132,8 @@ async fn blocks_and_variables_are_read_at_once() {
 
     let types = post(&server.url, "/block_types/filter", json!({"block_types": {"slug": {"any_": ["secret"]}}})).await;
     let kind = types[0]["id"].clone();
-    let schemas = post(&server.url, "/block_schemas/filter", json!({"block_schemas": {"block_type_id": {"any_": [kind]}}})).await;
+    let schemas =
+        post(&server.url, "/block_schemas/filter", json!({"block_schemas": {"block_type_id": {"any_": [kind]}}})).await;
     for name in ["one", "two"] {
         let body = json!({"name": name, "data": {"value": format!("canary-{name}")}, "block_type_id": kind, "block_schema_id": schemas[0]["id"]});
         post(&server.url, "/block_documents/", body).await;
@@ -213,5 +215,27 @@ async fn refusals_of_a_real_server_do_not_echo_what_was_sent() {
     }
     let known = api.create_deployment(&with(json!({"x": 1}))).await.expect("a deployment");
     let error = api.update_deployment(&known.id, &json!({"parameters": {"x": "canary-value"}})).await.expect_err("bad");
-    assert!(error.to_string().contains("integer") && !error.to_string().contains("canary"), "{error}");
+    assert!(error.to_string().contains("field 'x'") && !error.to_string().contains("canary"), "{error}");
+}
+
+#[tokio::test]
+async fn many_writes_at_once_all_arrive_once() {
+    let server = Server::start();
+    let api = api(&server.url);
+    let flow = api.create_flow("f").await.expect("a flow");
+    let names: Vec<String> = (0..40).map(|n| format!("d{n}")).collect();
+    let all = names.iter().map(|name| deployment(&api, &flow, name, json!({})));
+    let ids: BTreeSet<String> = futures_util::future::join_all(all).await.into_iter().collect();
+    let read = api.deployments(&Which::All).await.expect("deployments");
+    assert_eq!((ids.len(), read.len()), (40, 40));
+    let automation = |n: usize| {
+        json!({
+            "name": format!("a{n}"), "trigger": {"type": "event", "posture": "Reactive", "threshold": 1, "within": 0},
+            "actions": [{"type": "run-deployment", "deployment_id": ids.iter().nth(n)}],
+        })
+    };
+    let bodies: Vec<Value> = (0..12).map(automation).collect();
+    let made = futures_util::future::join_all(bodies.iter().map(|body| api.create_automation(body))).await;
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    assert_eq!(api.automations(None).await.expect("automations").len(), 12);
 }
