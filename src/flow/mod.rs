@@ -1,30 +1,100 @@
-//! Temporary.
+//! What a flow's Python file says of it, read without running any code.
+//!
+//! [`facts`] is a pure function: it is given texts, and answers with the facts, with the files it must see first, with
+//! what is wrong, or with why only Python can tell. It never guesses: what it answers is what Prefect would compute by
+//! importing the flow, taking for granted that the import succeeds.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `entrypoint` | where the flow is said to be |
+//! | `sources` | the texts, and the guard against hostile ones |
+//! | `value` | what is known of a Python object |
+//! | `machine` | modules, imports and names |
+//! | `exec` | statements bind names |
+//! | `eval`, `call` | expressions become values |
+//! | `class` | what kind of class a class is, and its fields |
+//! | `schema`, `simple` | a type becomes a JSON schema, as pydantic writes it |
+//! | `constraint` | `Field(...)` and `Annotated[...]` |
+//! | `encode` | a default becomes JSON |
+//! | `docstring` | descriptions |
+//! | `answer` | all of it together |
+
+mod answer;
+mod call;
+mod class;
+mod constraint;
+mod docstring;
+mod encode;
 mod entrypoint;
+mod eval;
+mod exec;
+mod machine;
+mod schema;
+mod simple;
 mod sources;
+mod value;
+
 use std::collections::BTreeSet;
+
 use crate::diagnostic::Diagnostic;
 use crate::model::{FlowFacts, Origin, RepoPath};
+
 pub use entrypoint::Entrypoint;
 pub use sources::Sources;
+
+/// The stack that reading and evaluating may use; [`sources`] keeps the nesting of the code well below it.
+const STACK: usize = 128 << 20;
+
 /// Why only Python can tell.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reason { /// p
- pub parameter: Option<String>, /// t
- pub text: String, /// o
- pub origin: Option<Origin> }
-/// A
+pub struct Reason {
+    /// The flow's parameter it is about, if it is about one.
+    pub parameter: Option<String>,
+    /// One sentence without a final full stop.
+    pub text: String,
+    /// The place in the Python file.
+    pub origin: Option<Origin>,
+}
+
+impl Reason {
+    /// A reason without a parameter.
+    pub(self) fn new(text: impl Into<String>, origin: Option<Origin>) -> Self {
+        Reason { parameter: None, text: text.into(), origin }
+    }
+}
+
+/// What can be said of an entrypoint.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// k
-    Known { /// f
- facts: FlowFacts, /// f
- files: BTreeSet<RepoPath> },
-    /// n
+    /// Everything.
+    Known {
+        /// What Prefect would learn.
+        facts: FlowFacts,
+        /// The files that were read for it; a change of another one changes nothing.
+        files: BTreeSet<RepoPath>,
+    },
+    /// Nothing yet: these files, or the knowledge that they do not exist, are needed.
     NeedsFiles(BTreeSet<RepoPath>),
-    /// p
+    /// Only Python can tell.
     NeedsPython(Vec<Reason>),
-    /// i
+    /// Prefect would refuse it.
     Invalid(Vec<Diagnostic>),
 }
-/// f
-pub fn facts(_: &Entrypoint, _: &RepoPath, _: &Sources) -> Answer { Answer::NeedsPython(vec![Reason { parameter: None, text: "stub".into(), origin: None }]) }
+
+/// What the texts say of the flow behind an entrypoint; `base` is the directory Prefect would run in.
+///
+/// Call it again with the files it names in [`Answer::NeedsFiles`] until it answers otherwise; each round names at
+/// least one file that was not loaded.
+pub fn facts(entrypoint: &Entrypoint, base: &RepoPath, sources: &Sources) -> Answer {
+    let failed = |text: &str| Answer::NeedsPython(vec![Reason::new(text, None)]);
+    std::thread::scope(|scope| {
+        let work = || {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer::answer(entrypoint, base, sources)))
+                .unwrap_or_else(|_| failed("the code could not be followed"))
+        };
+        match std::thread::Builder::new().name("flow".to_owned()).stack_size(STACK).spawn_scoped(scope, work) {
+            Ok(handle) => handle.join().unwrap_or_else(|_| failed("the code could not be followed")),
+            Err(_) => failed("there was no room to read the code"),
+        }
+    })
+}

@@ -6,6 +6,7 @@ mod local_server;
 //! Integration tests: one binary, one module each.
 
 mod api;
+mod flow_facts;
 mod settings;
 mod source;
 mod support;

@@ -1,0 +1,4 @@
+# try: f
+from prefect import flow
+def f(x: int:
+    pass

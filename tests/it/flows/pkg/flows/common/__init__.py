@@ -1,0 +1,2 @@
+from .models import Settings as ExportedSettings
+from . import models

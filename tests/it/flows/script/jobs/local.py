@@ -1,0 +1,4 @@
+from pydantic import BaseModel
+SIZE = 3
+class Near(BaseModel):
+    a: int = SIZE

@@ -1,0 +1,6 @@
+from prefect import flow
+import one, two
+@flow
+def f(x: one.M, y: two.M): ...
+@flow
+def g(x: one.M): ...
