@@ -14,12 +14,7 @@ pub fn scalar(node: &Node) -> Option<Tree> {
         Value::Float(f) => serde_json::Number::from_f64(*f).map(Tree::Number),
         Value::Text(text) => Some(Tree::text(text)),
         Value::Bytes(bytes) => String::from_utf8(bytes.clone()).ok().map(Tree::Text),
-        Value::Date(_)
-        | Value::Naive(_)
-        | Value::Aware(..)
-        | Value::List(_)
-        | Value::Set(_)
-        | Value::Map(_) => None,
+        Value::Date(_) | Value::Naive(_) | Value::Aware(..) | Value::List(_) | Value::Set(_) | Value::Map(_) => None,
     }
 }
 

@@ -19,7 +19,8 @@ pub struct Limit {
 }
 
 const KEYS: [&str; 3] = ["limit", "collision_strategy", "grace_period_seconds"];
-const STRATEGIES: [&str; 2] = ["ENQUEUE", "CANCEL_NEW"];
+/// What may happen to a run over the limit.
+pub const STRATEGIES: [&str; 2] = ["ENQUEUE", "CANCEL_NEW"];
 
 /// Reads the value as written; templates are not possible in it, so that everything can be checked at once.
 ///
@@ -66,7 +67,9 @@ fn number(node: &Node, path: Path, name: &str, problems: &mut Vec<Problem>) -> O
         let message = format!("`{name}` is a whole number, not {}", shown(node));
         let problem = Problem::new("E0192", path, message);
         problems.push(match node.as_str() {
-            Some(text) if text.contains("{{") => problem.help("Prefect reads it before templates are filled in: write the number"),
+            Some(text) if text.contains("{{") => {
+                problem.help("Prefect reads it before templates are filled in: write the number")
+            }
             _ => problem,
         });
     }
@@ -155,7 +158,10 @@ mod tests {
             ("collision_stratgy", text("x")),
         ]));
         let options = limit.and_then(|limit| limit.options).expect("options");
-        assert_eq!(options.keys().map(String::as_str).collect::<Vec<_>>(), ["collision_strategy", "grace_period_seconds"]);
+        assert_eq!(
+            options.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["collision_strategy", "grace_period_seconds"]
+        );
         assert_eq!(problems[0].code, "W0192");
     }
 
@@ -167,7 +173,10 @@ mod tests {
             (map(vec![("limit", node(Value::Int(2.into())))]), "needs `collision_strategy`"),
             (map(vec![("collision_strategy", text("QUEUE"))]), "not `QUEUE`"),
             (
-                map(vec![("collision_strategy", text("ENQUEUE")), ("grace_period_seconds", node(Value::Int(5.into())))]),
+                map(vec![
+                    ("collision_strategy", text("ENQUEUE")),
+                    ("grace_period_seconds", node(Value::Int(5.into()))),
+                ]),
                 "between 60 and 86400",
             ),
         ] {

@@ -471,7 +471,7 @@ impl Reader<'_> {
         let (Some((key, old)), Some((new, _))) = (node.entry("schedule"), node.entry("schedules")) else { return };
         let said = !old.is_null() && !matches!(&old.value, Value::Map(entries) if entries.is_empty());
         if said {
-            let diagnostic = Diagnostic::error("E0151", "both `schedule` and `schedules` are given")
+            let diagnostic = Diagnostic::error("E0181", "both `schedule` and `schedules` are given")
                 .at(Origin::new(self.file.clone(), key.span), "this one is the old spelling")
                 .at(Origin::new(self.file.clone(), new.span), "this one is the list")
                 .help("move the single schedule into `schedules`");

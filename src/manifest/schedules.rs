@@ -5,6 +5,7 @@
 //! `prefect/cli/deploy/_schedules.py` and `prefect/client/schemas/schedules.py`.
 
 pub mod anchor;
+mod build;
 pub mod check;
 pub mod cron;
 mod dates;
@@ -78,7 +79,8 @@ pub enum Spec {
 pub type Difference = (Path, Option<Tree>, Option<Tree>);
 
 /// Keys whose values decide what a schedule is.
-const KEYS: [&str; 9] = ["cron", "interval", "rrule", "timezone", "anchor_date", "active", "slug", "replaces", "day_or"];
+const KEYS: [&str; 9] =
+    ["cron", "interval", "rrule", "timezone", "anchor_date", "active", "slug", "replaces", "day_or"];
 
 impl Schedule {
     /// Reads one item of `schedules` after templating. All its problems are reported.
@@ -88,8 +90,8 @@ impl Schedule {
             return Err(vec![Problem::new("E0180", Path::root(), message)]);
         };
         let unknown = |key: &&str| map.get(*key).is_some_and(Tree::has_unknown);
-        let spec = if KEYS.iter().any(|key| unknown(key)) { Some(Spec::Pending(item.clone())) } else { None };
-        Builder { map, now, problems: Vec::new(), sealed: BTreeSet::new() }.build(spec)
+        let spec = if KEYS.iter().any(unknown) { Some(Spec::Pending(item.clone())) } else { None };
+        build::Builder::new(map, now).build(spec)
     }
 
     /// The item of `schedules` in the body that creates the deployment, all keys.
@@ -188,7 +190,8 @@ impl Schedule {
                 let wanted = Tree::Number(length.number());
                 differs("interval", Tree::from(&found["interval"]) == wanted, wanted);
                 if let Some(anchor) = anchor.as_ref().filter(|anchor| !anchor.is_moving()) {
-                    let instant = found["anchor_date"].as_str().and_then(|text| Anchor::parse(text, Timestamp::UNIX_EPOCH));
+                    let instant =
+                        found["anchor_date"].as_str().and_then(|text| Anchor::parse(text, Timestamp::UNIX_EPOCH));
                     let same = instant.is_some_and(|found| found.instant() == anchor.instant());
                     differs("anchor_date", same, Tree::text(anchor.text()));
                 }
@@ -211,7 +214,9 @@ impl Schedule {
                 ("rrule", self.seal("rrule", Tree::text(rrule))),
                 ("timezone", self.seal("timezone", Tree::text(timezone))),
             ]),
-            Spec::Cron { .. } | Spec::Interval { .. } | Spec::Pending(_) => self.spec_body(Timestamp::UNIX_EPOCH, false),
+            Spec::Cron { .. } | Spec::Interval { .. } | Spec::Pending(_) => {
+                self.spec_body(Timestamp::UNIX_EPOCH, false)
+            }
         }
     }
 
@@ -270,7 +275,8 @@ pub fn check_slugs(schedules: &[Schedule]) -> Vec<Problem> {
         let slug = schedule.slug.as_deref()?;
         (!seen.insert(slug)).then(|| {
             let message = format!("two schedules of the deployment have the slug `{slug}`");
-            Problem::new("E0189", Path::root().item(i).key("slug"), message).help("give each schedule a slug of its own")
+            Problem::new("E0189", Path::root().item(i).key("slug"), message)
+                .help("give each schedule a slug of its own")
         })
     });
     doubled.collect()
@@ -289,196 +295,6 @@ fn mapping<const N: usize>(entries: [(&str, Tree); N]) -> Tree {
 
 fn text_or_null(text: Option<&str>) -> Tree {
     text.map_or(Tree::Null, Tree::text)
-}
-
-/// Reads the fields of one item and collects problems.
-struct Builder<'a> {
-    map: &'a Map,
-    now: Timestamp,
-    problems: Vec<Problem>,
-    sealed: BTreeSet<&'static str>,
-}
-
-impl Builder<'_> {
-    fn build(mut self, pending: Option<Spec>) -> Result<Schedule, Vec<Problem>> {
-        let spec = match pending {
-            Some(pending) => Some(pending),
-            None => self.spec(),
-        };
-        let active = self.active();
-        let parameters = self.parameters();
-        let slug = self.name("slug");
-        let replaces = self.name("replaces");
-        match spec {
-            Some(spec) if self.problems.is_empty() => {
-                Ok(Schedule { spec, active, parameters, slug, replaces, sealed: self.sealed })
-            }
-            _ => Err(self.problems),
-        }
-    }
-
-    /// A value that counts: neither absent, null, empty, zero nor false.
-    fn truthy(&mut self, key: &'static str) -> Option<Tree> {
-        self.given(key).filter(Tree::is_truthy)
-    }
-
-    /// A value that is neither absent nor null.
-    fn given(&mut self, key: &'static str) -> Option<Tree> {
-        let value = self.map.get(key)?;
-        if matches!(value, Tree::Secret(_)) {
-            self.sealed.insert(key);
-        }
-        Some(lax::revealed(value)).filter(|value| !value.is_null())
-    }
-
-    fn problem(&mut self, code: &'static str, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem::new(code, Path::of(key), message));
-    }
-
-    fn helped(&mut self, code: &'static str, key: &str, message: impl Into<String>, help: impl Into<String>) {
-        self.problems.push(Problem::new(code, Path::of(key), message).help(help));
-    }
-
-    fn spec(&mut self) -> Option<Spec> {
-        if let Some(cron) = self.truthy("cron") {
-            self.cron(&cron)
-        } else if let Some(interval) = self.truthy("interval") {
-            self.interval(&interval)
-        } else if let Some(rrule) = self.truthy("rrule") {
-            self.rrule(&rrule)
-        } else {
-            let help = "give it a value for one of `cron`, `interval` and `rrule`";
-            self.problems.push(Problem::new("E0182", Path::root(), "a schedule says nothing about when it is due").help(help));
-            None
-        }
-    }
-
-    fn cron(&mut self, value: &Tree) -> Option<Spec> {
-        let timezone = self.timezone(false);
-        let day_or = self.given("day_or").and_then(|value| self.boolean("day_or", &value));
-        let cron = self.text("cron", value)?;
-        if let Err(why) = cron::check(&cron) {
-            self.helped("E0184", "cron", why, "five fields: minute, hour, day of month, month, day of week");
-            return None;
-        }
-        Some(Spec::Cron { cron, timezone, day_or })
-    }
-
-    fn interval(&mut self, value: &Tree) -> Option<Spec> {
-        let timezone = self.timezone(false).unwrap_or_else(|| "UTC".to_owned());
-        let anchor = self.anchor();
-        match lax::duration(value) {
-            Ok(length) if length > Duration::ZERO => Some(Spec::Interval { length, anchor, timezone }),
-            Ok(_) => {
-                self.problem("E0185", "interval", "an interval must be longer than 0 seconds");
-                None
-            }
-            Err(why) => {
-                self.helped("E0185", "interval", why, interval::help(value.as_str().unwrap_or_default()));
-                None
-            }
-        }
-    }
-
-    fn anchor(&mut self) -> Option<Anchor> {
-        let value = self.truthy("anchor_date")?;
-        let text = self.text("anchor_date", &value)?;
-        let anchor = Anchor::parse(&text, self.now);
-        if anchor.is_none() {
-            let help = "write it as `2024-01-31`, `2024-01-31T09:00` or `2024-01-31T09:00:00+01:00`";
-            self.helped("E0186", "anchor_date", format!("`{text}` is not a point in time"), help);
-        }
-        anchor
-    }
-
-    fn rrule(&mut self, value: &Tree) -> Option<Spec> {
-        let text = self.text("rrule", value)?;
-        let (rrule, own_zone) = match serde_json::from_str::<Value>(&text) {
-            Ok(json) => self.rrule_json(&json)?,
-            Err(_) => (text, None),
-        };
-        let declared = self.timezone(true);
-        let timezone = declared.or_else(|| self.zone(own_zone, true)).unwrap_or_else(|| "UTC".to_owned());
-        let checked = rrule::check(&rrule, self.now).and_then(|()| rrule::with_start(&rrule, &timezone, self.now));
-        match checked {
-            Ok(_) => Some(Spec::RRule { rrule, timezone }),
-            Err(why) => {
-                self.helped("E0187", "rrule", why, "an example: `FREQ=WEEKLY;BYDAY=MO,FR;BYHOUR=9`");
-                None
-            }
-        }
-    }
-
-    /// A rule may be a JSON object with its time zone.
-    fn rrule_json(&mut self, json: &Value) -> Option<(String, Option<Tree>)> {
-        let fields = json.as_object().filter(|map| map.keys().all(|key| key == "rrule" || key == "timezone"));
-        match fields.and_then(|map| Some((map.get("rrule")?.as_str()?.to_owned(), map.get("timezone").map(Tree::from)))) {
-            Some(fields) => Some(fields),
-            None => {
-                let help = "write the rule as text, or as `{\"rrule\": \"…\", \"timezone\": \"…\"}`";
-                self.helped("E0187", "rrule", "a rule in JSON is an object of `rrule` and `timezone`", help);
-                None
-            }
-        }
-    }
-
-    fn timezone(&mut self, for_rrule: bool) -> Option<String> {
-        let declared = self.given("timezone");
-        // For rules in JSON an empty zone counts as none, for plain ones as an unknown zone.
-        self.zone(declared, for_rrule)
-    }
-
-    fn zone(&mut self, value: Option<Tree>, for_rrule: bool) -> Option<String> {
-        let value = value.filter(|value| !value.is_null())?;
-        let name = self.text("timezone", &value)?;
-        if (name.is_empty() && !for_rrule) || timezone::is_known(&name, for_rrule) {
-            return Some(name);
-        }
-        let help = match timezone::suggestion(&name) {
-            Some(known) => format!("did you mean `{known}`?"),
-            None => "write an IANA name such as `America/New_York`".to_owned(),
-        };
-        self.helped("E0188", "timezone", format!("`{name}` is not a time zone"), help);
-        None
-    }
-
-    fn active(&mut self) -> Option<bool> {
-        let value = self.given("active")?;
-        if value.has_unknown() { None } else { self.boolean("active", &value) }
-    }
-
-    fn boolean(&mut self, key: &str, value: &Tree) -> Option<bool> {
-        let read = lax::boolean(value);
-        if read.is_none() {
-            let shown = value.as_str().map_or_else(|| lax::type_name(value).to_owned(), |text| format!("`{text}`"));
-            self.problem("E0183", key, format!("`{key}` is true or false, not {shown}"));
-        }
-        read
-    }
-
-    fn parameters(&mut self) -> Option<Map> {
-        match self.truthy("parameters")? {
-            Tree::Map(map) => Some(map),
-            other => {
-                self.problem("E0183", "parameters", format!("`parameters` is a mapping, not {}", lax::type_name(&other)));
-                None
-            }
-        }
-    }
-
-    fn name(&mut self, key: &'static str) -> Option<String> {
-        let value = self.truthy(key)?;
-        if value.has_unknown() { None } else { self.text(key, &value) }
-    }
-
-    fn text(&mut self, key: &str, value: &Tree) -> Option<String> {
-        let text = value.as_str().map(str::to_owned);
-        if text.is_none() {
-            let help = "put quotes around the value";
-            self.helped("E0183", key, format!("`{key}` is text, not {}", lax::type_name(value)), help);
-        }
-        text
-    }
 }
 
 #[cfg(test)]
@@ -526,7 +342,10 @@ mod tests {
             "active": false, "parameters": {"x": 1}, "slug": null});
         assert_eq!(build(json!({"interval": 600})).differences(&found), vec![]);
         let anchored = build(json!({"interval": 600, "anchor_date": "2020-01-01T01:00:00+01:00", "active": true}));
-        assert_eq!(anchored.differences(&found), vec![(Path::of("active"), Some(Tree::Bool(false)), Some(Tree::Bool(true)))]);
+        assert_eq!(
+            anchored.differences(&found),
+            vec![(Path::of("active"), Some(Tree::Bool(false)), Some(Tree::Bool(true)))]
+        );
         let moved = build(json!({"interval": 600, "anchor_date": "2020-01-02"}));
         assert!(!moved.same_definition(&found));
         assert_eq!(build(json!({"interval": 600, "anchor_date": "now"})).differences(&found), vec![]);

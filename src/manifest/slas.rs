@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn bodies_hold_what_is_set() {
-        let body = built(json!([{"name": "a", "duration": "60"}, {"name": "b", "within": "PT10M", "severity": "high"}]));
+        let body =
+            built(json!([{"name": "a", "duration": "60"}, {"name": "b", "within": "PT10M", "severity": "high"}]));
         let expected = json!([{"name": "a", "duration": 60}, {"name": "b", "severity": "high", "within": 600.0}]);
         assert_eq!(body.map(Tree::List), Ok(Tree::from(expected)));
         assert_eq!(built(json!([])), Ok(vec![]));

@@ -5,6 +5,7 @@
 //! list; everything else is read after templating.
 
 mod compare;
+mod kinds;
 mod read;
 
 use crate::diagnostic::did_you_mean;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::manifest::prefect_yaml::Steps;
+use crate::manifest::limits::STRATEGIES;
 use crate::manifest::problem::Problem;
 use crate::manifest::version_info::VersionInfo;
 use crate::manifest::schedules::{self, Schedule};
@@ -309,12 +310,23 @@ impl Desire<'_> {
         fields.insert("parameters".to_owned(), parameters);
     }
 
-    fn limits(&self, config: &Map, fields: &mut BTreeMap<String, Tree>) {
+    fn limits(&mut self, config: &Map, fields: &mut BTreeMap<String, Tree>) {
         let Some(limit) = config.get("concurrency_limit").filter(|limit| !limit.is_null()) else { return };
         for (part, field) in [("limit", "concurrency_limit"), ("options", "concurrency_options")] {
             if let Some(value) = limit.get(part).filter(|value| !value.is_null()) {
+                self.strategy(value);
                 fields.insert(field.to_owned(), value.clone());
             }
+        }
+    }
+
+    /// A strategy may be a template, so that it is looked at again when it is filled in.
+    fn strategy(&mut self, options: &Tree) {
+        let Some(strategy) = options.get("collision_strategy").map(plain) else { return };
+        let Some(word) = strategy.as_str() else { return };
+        if !STRATEGIES.contains(&word) {
+            let message = format!("`collision_strategy` is ENQUEUE or CANCEL_NEW, not `{word}`");
+            self.error("E0192", &Path::of("concurrency_limit"), message, "write `ENQUEUE` or `CANCEL_NEW`");
         }
     }
 

@@ -1,15 +1,15 @@
 //! The only integration binary: everything that needs disk, processes or a real Prefect server.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a failing test may panic, and touches the world")]
 
-mod json_mode;
-mod local_server;
-//! Integration tests: one binary, one module each.
-
 mod api;
 mod flow_facts;
+mod json_mode;
+mod local_server;
+mod schedules;
 mod settings;
 mod source;
 mod support;
 mod templating;
+mod triggers;
 mod version_info;
 mod yaml;

@@ -205,7 +205,11 @@ impl Iso {
     }
 
     fn resolve(self) -> Option<Read> {
-        Some(Read { date: self.date, time: time(self.hour, self.minute, self.second, self.micro)?, offset: self.offset })
+        Some(Read {
+            date: self.date,
+            time: time(self.hour, self.minute, self.second, self.micro)?,
+            offset: self.offset,
+        })
     }
 }
 
@@ -345,7 +349,8 @@ mod tests {
         ] {
             assert_eq!(sent(text).as_deref(), Some(expected), "{text}");
         }
-        for text in ["Jan 1 2024", "1700000000", "tomorrow", "2024-13-01", "2024-01-01T1000", "24:00", "P1D", "10:", ""] {
+        for text in ["Jan 1 2024", "1700000000", "tomorrow", "2024-13-01", "2024-01-01T1000", "24:00", "P1D", "10:", ""]
+        {
             assert_eq!(sent(text), None, "{text}");
         }
     }

@@ -25,9 +25,8 @@ pub struct Checked {
     pub problems: Vec<Problem>,
 }
 
-const KEYS: [&str; 10] = [
-    "cron", "interval", "rrule", "timezone", "anchor_date", "active", "parameters", "slug", "replaces", "day_or",
-];
+const KEYS: [&str; 10] =
+    ["cron", "interval", "rrule", "timezone", "anchor_date", "active", "parameters", "slug", "replaces", "day_or"];
 const KINDS: [&str; 3] = ["cron", "interval", "rrule"];
 
 /// Checks the value of `schedules`. `free` is the JSON mode of free-form values, for `parameters`.
@@ -127,7 +126,8 @@ impl Checker<'_> {
     }
 
     fn exactly_one(&mut self, node: &Node, path: Path) {
-        let given: Vec<&str> = KINDS.into_iter().filter(|key| node.get(key).is_some_and(|value| !value.is_null())).collect();
+        let given: Vec<&str> =
+            KINDS.into_iter().filter(|key| node.get(key).is_some_and(|value| !value.is_null())).collect();
         match given.as_slice() {
             [_] => {}
             [] => {
@@ -285,10 +285,7 @@ impl Checker<'_> {
 fn is_dated_interval(node: &Node) -> bool {
     let keys = |(key, _): &(Node, Node)| matches!(key.as_str(), Some("interval" | "anchor_date" | "timezone"));
     let dated = node.get("anchor_date").is_some_and(|anchor| {
-        matches!(
-            anchor.value,
-            Value::Date(_) | Value::Naive(_) | Value::Aware(..) | Value::Int(_) | Value::Float(_)
-        )
+        matches!(anchor.value, Value::Date(_) | Value::Naive(_) | Value::Aware(..) | Value::Int(_) | Value::Float(_))
     });
     dated && node.get("interval").is_some_and(|interval| !interval.is_null()) && node.entries().iter().all(keys)
 }
@@ -308,9 +305,13 @@ fn anchor(node: &Node) -> Option<Anchor> {
         Value::Aware(local, offset) => Some(Anchor::new(*local, *offset)),
         Value::Int(number) => since_1970(number),
         Value::Float(float) => since_1970(&Number::from_f64(*float)?),
-        Value::Null | Value::Bool(_) | Value::Text(_) | Value::Bytes(_) | Value::List(_) | Value::Set(_) | Value::Map(_) => {
-            None
-        }
+        Value::Null
+        | Value::Bool(_)
+        | Value::Text(_)
+        | Value::Bytes(_)
+        | Value::List(_)
+        | Value::Set(_)
+        | Value::Map(_) => None,
     }
 }
 
@@ -353,7 +354,8 @@ mod tests {
 
     #[test]
     fn misspelt_keys_are_named() {
-        let checked = check(map(vec![("corn", text("* * * * *")), ("timezon", text("UTC")), ("max_scheduled_runs", int(3))]));
+        let checked =
+            check(map(vec![("corn", text("* * * * *")), ("timezon", text("UTC")), ("max_scheduled_runs", int(3))]));
         let helps: Vec<&str> = checked.problems.iter().filter_map(|p| p.help.as_deref()).collect();
         assert_eq!(helps[0], "did you mean `cron`?");
         assert_eq!(helps[1], "did you mean `timezone`?");

@@ -332,9 +332,8 @@ fn special_weekday(part: &str) -> Result<(&str, Nth), String> {
 }
 
 fn is_name_range(text: &str) -> bool {
-    text.split_once('-').is_some_and(|(a, b)| {
-        (DAYS.contains(&a) && DAYS.contains(&b)) || (MONTHS.contains(&a) && MONTHS.contains(&b))
-    })
+    text.split_once('-')
+        .is_some_and(|(a, b)| (DAYS.contains(&a) && DAYS.contains(&b)) || (MONTHS.contains(&a) && MONTHS.contains(&b)))
 }
 
 fn bound(index: usize, text: &str) -> Result<u64, String> {
@@ -380,9 +379,23 @@ mod tests {
     #[test]
     fn accepts_what_prefect_documents() {
         for good in [
-            "0 9 * * *", "*/5 * * * *", "0 0 * * MON-FRI", "0 0 L * *", "0 0 * * 5#2", "0 0 * * L5", "0 0 ? * 1",
-            "0 22-4 * * *", "0 0 * * 7", "0 0 31 2 *", "@daily", "@Yearly", "0 0 1 JAN *", "5/15 * * * *",
-            "0 0 * * * */15", "0 0 * * mon-fri#2", "0 0 * apr-jan/3 *",
+            "0 9 * * *",
+            "*/5 * * * *",
+            "0 0 * * MON-FRI",
+            "0 0 L * *",
+            "0 0 * * 5#2",
+            "0 0 * * L5",
+            "0 0 ? * 1",
+            "0 22-4 * * *",
+            "0 0 * * 7",
+            "0 0 31 2 *",
+            "@daily",
+            "@Yearly",
+            "0 0 1 JAN *",
+            "5/15 * * * *",
+            "0 0 * * * */15",
+            "0 0 * * mon-fri#2",
+            "0 0 * apr-jan/3 *",
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

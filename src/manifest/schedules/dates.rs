@@ -3,9 +3,15 @@
 //! Source of the rules: python-dateutil 2.9 `dateutil/parser/_parser.py` with its default options. The machine's own
 //! zone is taken to be UTC.
 
+mod lex;
+mod vocabulary;
+mod ymd;
+
 use jiff::civil::{Date, DateTime};
 
-use super::words::is_space;
+use self::lex::{Decimal, tokens, whole};
+use self::vocabulary::{half_day, is_jump, is_utc, month, unit, weekday};
+use self::ymd::{Part, Ymd, days_in_month};
 
 /// A date as dateutil reads it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,278 +27,6 @@ pub fn parse(text: &str, today: Date) -> Option<Parsed> {
     let mut reader = Reader { tokens: tokens(text), ..Reader::default() };
     reader.read(today)?;
     reader.build(today)
-}
-
-/// Splits into runs of letters, numbers and single other characters; dots are part of numbers where they can be.
-fn tokens(text: &str) -> Vec<String> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum State {
-        Start,
-        Word,
-        Number,
-        DottedWord,
-        DottedNumber,
-    }
-    let mut out = Vec::new();
-    let mut chars = text.chars().filter(|c| *c != '\0').peekable();
-    while chars.peek().is_some() {
-        let mut token = String::new();
-        let (mut state, mut letters) = (State::Start, false);
-        while let Some(&c) = chars.peek() {
-            let (word, digit) = (c.is_alphabetic(), c.is_numeric());
-            let ends_in_dot = token.ends_with('.');
-            let next = match state {
-                State::Start if word => Some(State::Word),
-                State::Start if digit => Some(State::Number),
-                State::Start => {
-                    token.push(if is_space(c) { ' ' } else { c });
-                    chars.next();
-                    break;
-                }
-                State::Word if word => Some(State::Word),
-                State::Word if c == '.' => Some(State::DottedWord),
-                State::Number if digit => Some(State::Number),
-                State::Number if c == '.' || (c == ',' && token.chars().count() >= 2) => Some(State::DottedNumber),
-                State::DottedWord if c == '.' || word => Some(State::DottedWord),
-                State::DottedWord if digit && ends_in_dot => Some(State::DottedNumber),
-                State::DottedNumber if c == '.' || digit => Some(State::DottedNumber),
-                State::DottedNumber if word && ends_in_dot => Some(State::DottedWord),
-                _ => None,
-            };
-            letters |= matches!(state, State::Word | State::DottedWord);
-            let Some(next) = next else { break };
-            token.push(c);
-            state = next;
-            chars.next();
-        }
-        let dotted = matches!(state, State::DottedWord | State::DottedNumber);
-        if dotted && (letters || token.matches('.').count() > 1 || token.ends_with(['.', ','])) {
-            let mut parts: Vec<String> = split_keeping(&token);
-            if let Some(first) = parts.first_mut().filter(|_| state == State::DottedNumber) {
-                *first = first.replace(',', ".");
-            }
-            out.append(&mut parts);
-        } else {
-            out.push(if state == State::DottedNumber && !token.contains('.') { token.replace(',', ".") } else { token });
-        }
-    }
-    out
-}
-
-/// Splits at `.` and `,`, keeping them as items of their own.
-fn split_keeping(token: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    for c in token.chars() {
-        if c == '.' || c == ',' {
-            parts.push(c.to_string());
-            parts.push(String::new());
-        } else if let Some(last) = parts.last_mut() {
-            last.push(c);
-        }
-    }
-    parts.retain(|part| !part.is_empty());
-    parts
-}
-
-/// A decimal number with up to eighteen decimals.
-#[derive(Clone, Copy)]
-struct Decimal {
-    whole: i64,
-    /// In 10⁻¹⁸.
-    fraction: u128,
-}
-
-const UNIT: u128 = 1_000_000_000_000_000_000;
-
-impl Decimal {
-    fn parse(token: &str) -> Option<Self> {
-        let (whole, fraction) = token.split_once('.').unwrap_or((token, ""));
-        let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(fraction) {
-            return None;
-        }
-        let scaled = fraction.bytes().chain(std::iter::repeat(b'0')).take(18);
-        let fraction = scaled.fold(0, |sum, b| sum * 10 + u128::from(b - b'0'));
-        Some(Decimal { whole: whole.parse().unwrap_or(i64::MAX), fraction })
-    }
-
-    /// Sixtieths of the fraction, rounded down; `None` for a whole number.
-    fn sixtieths(self) -> Option<i64> {
-        (self.fraction != 0).then(|| (self.fraction * 60 / UNIT) as i64)
-    }
-
-    fn exceeds(self, limit: i64) -> bool {
-        self.whole > limit || (self.whole == limit && self.fraction != 0)
-    }
-}
-
-fn whole(text: &str) -> Option<i64> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| text.parse().unwrap_or(i64::MAX))
-}
-
-const MONTHS: [&[&str]; 12] = [
-    &["jan", "january"],
-    &["feb", "february"],
-    &["mar", "march"],
-    &["apr", "april"],
-    &["may"],
-    &["jun", "june"],
-    &["jul", "july"],
-    &["aug", "august"],
-    &["sep", "sept", "september"],
-    &["oct", "october"],
-    &["nov", "november"],
-    &["dec", "december"],
-];
-const WEEKDAYS: [[&str; 2]; 7] = [
-    ["mon", "monday"],
-    ["tue", "tuesday"],
-    ["wed", "wednesday"],
-    ["thu", "thursday"],
-    ["fri", "friday"],
-    ["sat", "saturday"],
-    ["sun", "sunday"],
-];
-const UNITS: [[&str; 3]; 3] = [["h", "hour", "hours"], ["m", "minute", "minutes"], ["s", "second", "seconds"]];
-const JUMPS: [&str; 18] =
-    [" ", ".", ",", ";", "-", "/", "'", "at", "on", "and", "ad", "m", "t", "of", "st", "nd", "rd", "th"];
-
-fn month(token: &str) -> Option<i64> {
-    let lower = token.to_lowercase();
-    MONTHS.iter().position(|names| names.contains(&lower.as_str())).map(|i| i as i64 + 1)
-}
-
-fn weekday(token: &str) -> Option<i64> {
-    let lower = token.to_lowercase();
-    WEEKDAYS.iter().position(|names| names.contains(&lower.as_str())).map(|i| i as i64)
-}
-
-fn unit(token: &str) -> Option<usize> {
-    let lower = token.to_lowercase();
-    UNITS.iter().position(|names| names.contains(&lower.as_str()))
-}
-
-/// Whether it means the afternoon.
-fn half_day(token: &str) -> Option<bool> {
-    match token.to_lowercase().as_str() {
-        "am" | "a" => Some(false),
-        "pm" | "p" => Some(true),
-        _ => None,
-    }
-}
-
-fn is_jump(token: &str) -> bool {
-    JUMPS.contains(&token.to_lowercase().as_str())
-}
-
-fn is_utc(token: &str) -> bool {
-    matches!(token.to_lowercase().as_str(), "utc" | "gmt" | "z")
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Part {
-    Year,
-    Month,
-}
-
-/// Year, month and day in the order in which they came; a year or month may be known by its form.
-#[derive(Default)]
-struct Ymd {
-    values: Vec<i64>,
-    year: Option<usize>,
-    month: Option<usize>,
-    century: bool,
-}
-
-impl Ymd {
-    fn push_text(&mut self, text: &str, part: Option<Part>) -> Option<()> {
-        let mut part = part;
-        if text.len() > 2 && whole(text).is_some() {
-            part = self.long(part)?;
-        }
-        self.push(whole(text)?, part)
-    }
-
-    fn push_value(&mut self, value: Decimal, part: Option<Part>) -> Option<()> {
-        let part = if value.exceeds(100) { self.long(part)? } else { part };
-        self.push(value.whole, part)
-    }
-
-    /// More than two digits can only be a year.
-    fn long(&mut self, part: Option<Part>) -> Option<Option<Part>> {
-        self.century = true;
-        matches!(part, None | Some(Part::Year)).then_some(Some(Part::Year))
-    }
-
-    fn push(&mut self, value: i64, part: Option<Part>) -> Option<()> {
-        self.values.push(value);
-        let slot = match part {
-            None => return Some(()),
-            Some(Part::Year) => &mut self.year,
-            Some(Part::Month) => &mut self.month,
-        };
-        if slot.is_some() {
-            return None;
-        }
-        *slot = Some(self.values.len() - 1);
-        Some(())
-    }
-
-    fn could_be_day(&self, value: Decimal) -> Option<bool> {
-        let last = match (self.month, self.year) {
-            (None, _) => 31,
-            (Some(month), None) => days_in_month(2000, *self.values.get(month)?)?,
-            (Some(month), Some(year)) => days_in_month(*self.values.get(year)?, *self.values.get(month)?)?,
-        };
-        Some(value.whole >= 1 && !value.exceeds(last))
-    }
-
-    /// Year, month, day.
-    fn resolve(&self) -> Option<[Option<i64>; 3]> {
-        let v = &self.values;
-        let known = [self.year, self.month];
-        let count = known.iter().flatten().count();
-        if (v.len() == count && count > 0) || (v.len() == 3 && count == 2) {
-            let missing = (0..3).find(|i| !known.contains(&Some(*i)));
-            let slot = |k: Option<usize>| match k {
-                Some(i) => v.get(i).copied(),
-                None if v.len() == 3 => missing.and_then(|i| v.get(i).copied()),
-                None => None,
-            };
-            return Some([slot(self.year), slot(self.month), slot(None)]);
-        }
-        let (y, m, d) = match (v.as_slice(), self.month) {
-            ([], _) => (None, None, None),
-            ([a], None) => Self::year_or_day(*a, None),
-            ([a], Some(_)) => (None, Some(*a), None),
-            ([a, b], Some(0)) => Self::year_or_day(*b, Some(*a)),
-            ([a, b], Some(_)) => Self::year_or_day(*a, Some(*b)),
-            ([a, b], None) if *a > 31 => (Some(*a), Some(*b), None),
-            ([a, b], None) if *b > 31 => (Some(*b), Some(*a), None),
-            ([a, b], None) => (None, Some(*a), Some(*b)),
-            ([a, b, c], Some(0)) if *b > 31 => (Some(*b), Some(*a), Some(*c)),
-            ([a, b, c], Some(0)) => (Some(*c), Some(*a), Some(*b)),
-            ([a, b, c], Some(1)) if *a > 31 => (Some(*a), Some(*b), Some(*c)),
-            ([a, b, c], Some(1)) => (Some(*c), Some(*b), Some(*a)),
-            ([a, b, c], Some(_)) if *b > 31 => (Some(*b), Some(*c), Some(*a)),
-            ([a, b, c], Some(_)) => (Some(*a), Some(*c), Some(*b)),
-            ([a, b, c], None) if *a > 31 || self.year == Some(0) => (Some(*a), Some(*b), Some(*c)),
-            ([a, b, c], None) if *a > 12 => (Some(*c), Some(*b), Some(*a)),
-            ([a, b, c], None) => (Some(*c), Some(*a), Some(*b)),
-            _ => return None,
-        };
-        Some([y, m, d])
-    }
-
-    fn year_or_day(value: i64, month: Option<i64>) -> (Option<i64>, Option<i64>, Option<i64>) {
-        if value > 31 { (Some(value), month, None) } else { (None, month, Some(value)) }
-    }
-}
-
-fn days_in_month(year: i64, month: i64) -> Option<i64> {
-    let date = Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, 1).ok()?;
-    (year >= 1).then(|| i64::from(date.days_in_month()))
 }
 
 #[derive(Default)]
@@ -505,7 +239,8 @@ impl Reader {
         let (seconds, micros) = match text.split_once('.') {
             None => (whole(text)?, 0),
             Some((seconds, decimals)) => {
-                let padded: String = decimals.chars().chain(std::iter::repeat('0')).take(6.max(decimals.len())).collect();
+                let padded: String =
+                    decimals.chars().chain(std::iter::repeat('0')).take(6.max(decimals.len())).collect();
                 (whole(seconds)?, whole(padded.get(..6)?)?)
             }
         };

@@ -29,9 +29,11 @@ impl Duration {
 
     /// Seconds as Prefect sends them.
     pub fn as_secs_f64(self) -> f64 {
-        // One correctly rounded division, as Python's `total_seconds` does; a float holds these integers exactly up
-        // to 285 years.
-        self.0 as f64 / 1e6
+        // A float holds every integer up to 2⁵³, 285 years here: then one correctly rounded division will do.
+        if self.0.unsigned_abs() <= 1 << 53 {
+            return self.0 as f64 / 1e6;
+        }
+        (self.0 / 1_000_000) as f64 + (self.0 % 1_000_000) as f64 / 1e6
     }
 
     /// Seconds as a JSON number with a fraction, such as `600.0`.
@@ -270,9 +272,19 @@ mod tests {
     #[test]
     fn reads_prefects_forms() {
         for (text, seconds) in [
-            ("PT1H30M", 5400.0), ("P1DT2H", 93600.0), ("P1W", 604_800.0), ("P1M", 2_592_000.0), ("1:30:00", 5400.0),
-            ("00:05", 300.0), ("2 days, 01:00:00", 176_400.0), ("1d", 86400.0), ("1 day", 86400.0), ("P1,5D", 129_600.0),
-            ("01:30:00.1234567", 5400.123456), ("-PT1S", -1.0), ("100:00", 360_000.0),
+            ("PT1H30M", 5400.0),
+            ("P1DT2H", 93600.0),
+            ("P1W", 604_800.0),
+            ("P1M", 2_592_000.0),
+            ("1:30:00", 5400.0),
+            ("00:05", 300.0),
+            ("2 days, 01:00:00", 176_400.0),
+            ("1d", 86400.0),
+            ("1 day", 86400.0),
+            ("P1,5D", 129_600.0),
+            ("01:30:00.1234567", 5400.123456),
+            ("-PT1S", -1.0),
+            ("100:00", 360_000.0),
         ] {
             assert_eq!(Duration::parse(text).map(Duration::as_secs_f64), Ok(seconds), "{text}");
         }

@@ -3,11 +3,14 @@
 //! Source of the rules: python-dateutil 2.9 `rrulestr` and the constructor of its `rrule`; `validate_rrule_string`
 //! and `normalize_rrule_string` of Prefect 3.8.8 `prefect/_internal/schemas/validators.py`.
 
+mod parts;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use super::words::{is_space, split_whitespace};
+use self::parts::{Freq, Parts, Rule, Start};
+use super::words::split_whitespace;
 use super::{dates, timezone};
 
 /// The longest rule that Prefect takes, in characters.
@@ -33,7 +36,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The rule as Prefect sends it: with a `DTSTART` line, unless it has one.
+/// The rule as Prefect sends it: with a `DTSTART` line, unless it has one. Prefect checks it once more in that form.
 ///
 /// Rules by the second or minute without a count start at the latest moment before `now` that keeps their phase, in
 /// wall clock time of the schedule's zone; all others on 1 January 2020.
@@ -69,7 +72,10 @@ fn recent_start(rule: &Rule, zone: &str, now: Timestamp) -> Result<DateTime, Str
     if period == 0 {
         return Err("a rule by the second or minute cannot have INTERVAL=0".to_owned());
     }
-    let passed = elapsed.div_euclid(period).min(elapsed).saturating_mul(period) / 1_000_000;
+    // Rounded down, like Python's `//`, also for a negative period.
+    let (whole, rest) = (elapsed / period, elapsed % period);
+    let periods = if rest != 0 && period < 0 { whole - 1 } else { whole };
+    let passed = periods.saturating_mul(period) / 1_000_000;
     let too_far = || "the rule's INTERVAL is out of range".to_owned();
     let passed = i64::try_from(passed).map_err(|_| too_far())?;
     DEFAULT_START.checked_add(jiff::SignedDuration::from_secs(passed)).map_err(|_| too_far())
@@ -85,25 +91,6 @@ pub fn is_same(declared: &str, found: &str) -> bool {
     rest == declared && digits.len() == "20200101T000000".len() && !declared.to_uppercase().contains("DTSTART")
 }
 
-/// In dateutil's order.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-enum Freq {
-    Yearly,
-    Monthly,
-    Weekly,
-    Daily,
-    Hourly,
-    Minutely,
-    Secondly,
-}
-
-/// What Prefect looks at in a single rule.
-struct Rule {
-    freq: Freq,
-    interval: i128,
-    count: bool,
-}
-
 /// What a text is read against.
 struct Context {
     /// The current wall clock time, for rules and dates that leave parts out.
@@ -111,8 +98,6 @@ struct Context {
     /// The start of rules without `DTSTART`; else it is now.
     start: Option<DateTime>,
 }
-
-type Start = Option<dates::Parsed>;
 
 impl Context {
     /// A single rule, or `None` for a set of rules and dates.
@@ -220,7 +205,7 @@ impl Context {
         let mut parts = Parts::default();
         for pair in value.split(';') {
             match pair.split_once('=') {
-                Some((name, value)) if !value.contains('=') => parts.set(name, value, self)?,
+                Some((name, value)) if !value.contains('=') => parts.set(name, value, self.now.date())?,
                 _ => return Err(format!("`{pair}` is not of the form NAME=VALUE")),
             }
         }
@@ -253,139 +238,6 @@ fn is_zone(name: &str) -> bool {
     timezone::is_known(name, false) || matches!(name, "UTC" | "GMT") || posix
 }
 
-/// The parts of a rule as they come.
-#[derive(Default)]
-struct Parts {
-    freq: Option<Freq>,
-    interval: Option<i128>,
-    count: bool,
-    until: Option<dates::Parsed>,
-    positions: Option<Vec<i128>>,
-    hours: Option<Vec<i128>>,
-    minutes: Option<Vec<i128>>,
-    seconds: Option<Vec<i128>>,
-}
-
-impl Parts {
-    fn set(&mut self, name: &str, value: &str, context: &Context) -> Result<(), String> {
-        let invalid = || format!("`{value}` is not possible for {name}");
-        match name {
-            "FREQ" => self.freq = Some(freq(value).ok_or_else(invalid)?),
-            "INTERVAL" => self.interval = Some(integer(value).ok_or_else(invalid)?),
-            "COUNT" => self.count = integer(value).map(|_| true).ok_or_else(invalid)?,
-            "UNTIL" => self.until = Some(dates::parse(value, context.now.date()).ok_or_else(invalid)?),
-            "WKST" => drop(weekday(value).ok_or_else(invalid)?),
-            "BYDAY" | "BYWEEKDAY" => weekdays(value).ok_or_else(invalid)?,
-            "BYSETPOS" => self.positions = Some(integers(value).ok_or_else(invalid)?),
-            "BYHOUR" => self.hours = Some(integers(value).ok_or_else(invalid)?),
-            "BYMINUTE" => self.minutes = Some(integers(value).ok_or_else(invalid)?),
-            "BYSECOND" => self.seconds = Some(integers(value).ok_or_else(invalid)?),
-            "BYMONTH" | "BYMONTHDAY" | "BYYEARDAY" | "BYEASTER" | "BYWEEKNO" => {
-                drop(integers(value).ok_or_else(invalid)?);
-            }
-            _ => return Err(format!("`{name}` is not a part of a rule")),
-        }
-        Ok(())
-    }
-
-    fn build(self, start: Start, now: DateTime) -> Result<Rule, String> {
-        let freq = self.freq.ok_or("it has no FREQ")?;
-        let interval = self.interval.unwrap_or(1);
-        if let (Some(start), Some(until)) = (start, self.until)
-            && start.aware != until.aware
-        {
-            return Err("UNTIL and DTSTART must both have a time zone, or neither".to_owned());
-        }
-        if self.positions.iter().flatten().any(|p| *p == 0 || p.abs() > 366) {
-            return Err("BYSETPOS must be between 1 and 366 or between -366 and -1".to_owned());
-        }
-        let from = start.map_or(now, |start| start.local);
-        let clock = [
-            (Freq::Hourly, "BYHOUR", &self.hours, from.hour(), 24),
-            (Freq::Minutely, "BYMINUTE", &self.minutes, from.minute(), 60),
-            (Freq::Secondly, "BYSECOND", &self.seconds, from.second(), 60),
-        ];
-        for (own, name, values, start, base) in clock {
-            let Some(values) = values else { continue };
-            if freq == own && !values.iter().any(|value| is_reached(*value, start.into(), interval, base)) {
-                return Err(format!("with that INTERVAL no value of {name} is ever reached"));
-            }
-            if freq < Freq::Hourly && values.iter().any(|value| !(0..base).contains(value)) {
-                return Err(format!("{name} must be between 0 and {}", base - 1));
-            }
-        }
-        Ok(Rule { freq, interval, count: self.count })
-    }
-}
-
-/// Whether steps of `interval` from `start` ever meet `value` on a dial of `base`.
-fn is_reached(value: i128, start: i128, interval: i128, base: i128) -> bool {
-    let (mut a, mut b) = (interval.saturating_abs(), base);
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    value.saturating_sub(start).rem_euclid(a) == 0
-}
-
-fn freq(text: &str) -> Option<Freq> {
-    Some(match text {
-        "YEARLY" => Freq::Yearly,
-        "MONTHLY" => Freq::Monthly,
-        "WEEKLY" => Freq::Weekly,
-        "DAILY" => Freq::Daily,
-        "HOURLY" => Freq::Hourly,
-        "MINUTELY" => Freq::Minutely,
-        "SECONDLY" => Freq::Secondly,
-        _ => return None,
-    })
-}
-
-/// Python's `int()` of a text; what does not fit saturates.
-fn integer(text: &str) -> Option<i128> {
-    let text = text.trim_matches(is_space);
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let plain = digits.replace('_', "");
-    let well_placed = !digits.starts_with('_') && !digits.ends_with('_') && !digits.contains("__");
-    if !well_placed || plain.is_empty() || !plain.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // Far from the edge, so that later sums and products stay in range.
-    let value = plain.parse().unwrap_or(i128::MAX).min(i128::from(u64::MAX));
-    Some(if text.starts_with('-') { -value } else { value })
-}
-
-fn integers(text: &str) -> Option<Vec<i128>> {
-    text.split(',').map(integer).collect()
-}
-
-fn weekday(text: &str) -> Option<()> {
-    matches!(text, "MO" | "TU" | "WE" | "TH" | "FR" | "SA" | "SU").then_some(())
-}
-
-/// `MO`, `+1MO`, `MO(+1)`, in a list.
-fn weekdays(text: &str) -> Option<()> {
-    text.split(',').try_for_each(|item| {
-        let (day, number) = match item.split_once('(') {
-            Some((day, rest)) => {
-                let inside = rest.split('(').next().unwrap_or_default();
-                let mut inside = inside.chars();
-                inside.next_back();
-                (day, Some(inside.as_str()))
-            }
-            None => {
-                let day = item.trim_start_matches(['+', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
-                let number = &item[..item.len() - day.len()];
-                (day, Some(number).filter(|number| !number.is_empty()))
-            }
-        };
-        weekday(day)?;
-        match number.map(integer) {
-            None => Some(()),
-            Some(number) => number.filter(|n| *n != 0).map(drop),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,9 +249,14 @@ mod tests {
     #[test]
     fn accepts_and_refuses_as_dateutil() {
         for good in [
-            "FREQ=DAILY;BYHOUR=3", "RRULE:FREQ=WEEKLY;BYDAY=MO,WE(-1),+1FR", "DTSTART:20240101T000000\nRRULE:FREQ=DAILY",
-            "DTSTART;TZID=Europe/Berlin:20240101T000000 RRULE:FREQ=DAILY;UNTIL=20250101T000000Z", "freq=daily",
-            "RRULE:FREQ=DAILY EXDATE:20240102T000000,20240103T000000", "FREQ=DAILY;INTERVAL=0", "RDATE:20240101",
+            "FREQ=DAILY;BYHOUR=3",
+            "RRULE:FREQ=WEEKLY;BYDAY=MO,WE(-1),+1FR",
+            "DTSTART:20240101T000000\nRRULE:FREQ=DAILY",
+            "DTSTART;TZID=Europe/Berlin:20240101T000000 RRULE:FREQ=DAILY;UNTIL=20250101T000000Z",
+            "freq=daily",
+            "RRULE:FREQ=DAILY EXDATE:20240102T000000,20240103T000000",
+            "FREQ=DAILY;INTERVAL=0",
+            "RDATE:20240101",
         ] {
             assert_eq!(check(good, now()), Ok(()), "{good}");
         }
@@ -423,7 +280,10 @@ mod tests {
     fn the_start_line_is_prefects() {
         let started = |text: &str, zone: &str| with_start(text, zone, now()).expect(text);
         assert_eq!(started("FREQ=DAILY;BYHOUR=3", "UTC"), "DTSTART:20200101T000000\nFREQ=DAILY;BYHOUR=3");
-        assert_eq!(started("RRULE:FREQ=MINUTELY;INTERVAL=7", "UTC"), "DTSTART:20261121T015100\nRRULE:FREQ=MINUTELY;INTERVAL=7");
+        assert_eq!(
+            started("RRULE:FREQ=MINUTELY;INTERVAL=7", "UTC"),
+            "DTSTART:20261121T015100\nRRULE:FREQ=MINUTELY;INTERVAL=7"
+        );
         assert_eq!(started("dtstart:20200101 rrule:freq=daily", "UTC"), "dtstart:20200101 rrule:freq=daily");
         assert_eq!(started("FREQ=DAILY;UNTIL=20300101T000000Z", "UTC"), "FREQ=DAILY;UNTIL=20300101T000000Z");
         assert!(started("FREQ=SECONDLY", "America/New_York").starts_with("DTSTART:20261120T205630"));

@@ -7,6 +7,8 @@ pub mod proxy;
 pub mod server;
 pub mod workspace;
 
+pub use server::Server;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
