@@ -17,8 +17,6 @@ pub struct Connected {
     pub api: Option<Api>,
     /// The pool of deployments that name none.
     pub default_pool: Option<String>,
-    /// Where Prefect's user interface is, if it is known.
-    pub ui_url: Option<String>,
     /// Warnings about the settings.
     pub diagnostics: Vec<Diagnostic>,
     /// The Python of the private server, which has Prefect.
@@ -50,35 +48,33 @@ pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Ab
         declared,
     };
     let found = settings::load(flags, dir).map_err(|error| format!("{error}\n  help: {}", error.help()))?;
-    let (api, python, ui_url) = match &found.api {
-        settings::Api::Configured(connection) => (Some(client(connection.clone())?), None, connection.ui_url.clone()),
+    let (api, python) = match &found.api {
+        settings::Api::Configured(connection) => (Some(client(connection.clone())?), None),
         settings::Api::Absent { why } => absent_api(&found, why, absent).await?,
     };
     Ok(Connected {
         api,
         default_pool: found.default_work_pool_name,
-        ui_url,
         diagnostics: found.diagnostics,
         python,
     })
 }
 
-type Found = (Option<Api>, Option<std::path::PathBuf>, Option<String>);
+type Found = (Option<Api>, Option<std::path::PathBuf>);
 
 async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<Found, String> {
     if let Some(refusal) = why.refusal() {
         return Err(format!("{refusal}\n  help: {}", refusal.help()));
     }
     if absent == Absent::DoWithout && *why != Absence::Local {
-        return Ok((None, None, None));
+        return Ok((None, None));
     }
     let cache = local::cache_dir(|name| std::env::var(name).ok());
     let server = local::ensure(&cache, &output::say).await.map_err(|error| format!("{error}\n  help: {}", error.help()))?;
     let verb = if server.started { "started" } else { "using" };
     output::say(&format!("{verb} the private Prefect server of this machine: export PREFECT_API_URL={}", server.url));
     let connection = Connection { url: server.url, from: "the private server".to_owned(), ..found.unaddressed.clone() };
-    let ui_url = connection.ui_url.clone();
-    Ok((Some(client(connection)?), Some(server.python), ui_url))
+    Ok((Some(client(connection)?), Some(server.python)))
 }
 
 fn client(connection: Connection) -> Result<Api, String> {

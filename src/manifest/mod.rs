@@ -3,7 +3,7 @@
 mod coerce;
 pub mod globs;
 pub mod json_mode;
-mod lax;
+pub mod lax;
 pub mod limits;
 pub mod node;
 pub mod prefect_yaml;

@@ -76,7 +76,8 @@ fn datetime(text: &str) -> Yaml {
     match text.parse::<Timestamp>() {
         Ok(instant) => {
             let pieces = jiff::fmt::temporal::DateTimeParser::new().parse_pieces(text).expect("pieces");
-            Yaml::Aware(instant, pieces.to_numeric_offset().map_or(0, |offset| offset.seconds()))
+            let offset = pieces.to_numeric_offset().unwrap_or(jiff::tz::Offset::UTC);
+            Yaml::Aware(offset.to_datetime(instant), offset.seconds())
         }
         Err(_) => Yaml::Naive(text.parse().expect("a naive time")),
     }
