@@ -38,7 +38,7 @@ pub enum PythonError {
         /// Which flow.
         entrypoint: String,
         /// Why not.
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// The step failed.
     #[error("{}", step_message(.fqn, .failure))]
@@ -46,7 +46,7 @@ pub enum PythonError {
         /// Which function.
         fqn: String,
         /// Why.
-        failure: Failure,
+        failure: Box<Failure>,
     },
 }
 

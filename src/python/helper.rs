@@ -180,7 +180,7 @@ impl PythonHelper {
             if let Some(stream) = message.stream {
                 output(stream, &message.text);
             } else if let Some(failure) = message.error {
-                break Err(PythonError::Step { fqn: call.fqn.clone(), failure });
+                break Err(PythonError::Step { fqn: call.fqn.clone(), failure: Box::new(failure) });
             } else if let Some(ok) = message.ok {
                 break serde_json::from_value(ok).map_err(|error| gone(error.to_string()));
             }
@@ -220,7 +220,7 @@ impl PythonHelper {
 
 fn flow_answer(message: Message, question: &Question) -> Option<Result<FlowAnswer, PythonError>> {
     if let Some(failure) = message.error {
-        return Some(Err(PythonError::Flow { entrypoint: question.entrypoint.clone(), failure }));
+        return Some(Err(PythonError::Flow { entrypoint: question.entrypoint.clone(), failure: Box::new(failure) }));
     }
     let raw = serde_json::from_value::<RawFacts>(message.ok?);
     Some(raw.map(FlowAnswer::from).map_err(|error| gone(error.to_string())))

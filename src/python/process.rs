@@ -123,10 +123,6 @@ async fn collect(stream: &mut ChildStderr, kept: &mut Vec<u8>) {
 impl Drop for Process {
     fn drop(&mut self) {
         let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else { return };
-        let _ = if self.greeted {
-            kill_process(pid, Signal::TERM)
-        } else {
-            kill_process_group(pid, Signal::KILL)
-        };
+        let _ = if self.greeted { kill_process(pid, Signal::TERM) } else { kill_process_group(pid, Signal::KILL) };
     }
 }

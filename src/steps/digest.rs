@@ -54,7 +54,8 @@ mod tests {
         let base = of(&step("a"), "/x", "");
         assert_eq!(base, of(&step("a"), "/x", ""));
         assert_eq!(base.len(), 64);
-        for other in [of(&step("b"), "/x", ""), of(&step("a"), "/y", ""), of(&step("a"), "/x", "e"), of(&[], "/x", "")] {
+        for other in [of(&step("b"), "/x", ""), of(&step("a"), "/y", ""), of(&step("a"), "/x", "e"), of(&[], "/x", "")]
+        {
             assert_ne!(base, other);
         }
     }

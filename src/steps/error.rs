@@ -113,7 +113,9 @@ impl StepError {
             StepProblem::NotInputs { .. } => "write the inputs as `name: value` below the function, or `{}`",
             StepProblem::Template(_) => "correct the placeholder, or give the step that makes the value an `id`",
             StepProblem::Argument(_) => "correct the inputs of the step",
-            StepProblem::Words { .. } => "close the quotes; a line is one command, and `shell: true` gives it to a shell",
+            StepProblem::Words { .. } => {
+                "close the quotes; a line is one command, and `shell: true` gives it to a shell"
+            }
             StepProblem::Start { .. } => {
                 "install the program or correct its name; `shell: true` allows pipes, `&&` and builtins"
             }

@@ -156,7 +156,10 @@ mod tests {
     #[test]
     fn longer_secrets_go_first_and_url_forms_too() {
         let masker = Masker::new(["pass", "password/1", ""]);
-        assert_eq!(masker.mask("password/1 pass https://u:password%2F1@h"), "(sensitive) (sensitive) https://u:(sensitive)@h");
+        assert_eq!(
+            masker.mask("password/1 pass https://u:password%2F1@h"),
+            "(sensitive) (sensitive) https://u:(sensitive)@h"
+        );
     }
 
     #[test]

@@ -25,6 +25,6 @@ pub mod words;
 
 pub use digest::digest;
 pub use error::{StepError, StepProblem};
-pub use foreign::{Foreign, foreign_by, ForeignAnswer, ForeignCall, ForeignFuture, OutputSink};
+pub use foreign::{Foreign, ForeignAnswer, ForeignCall, ForeignFuture, OutputSink, foreign_by};
 pub use list::{Fill, Say, StepEvent, StepScope, Stream, needs_python, run};
 pub use mask::Masker;

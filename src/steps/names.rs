@@ -50,8 +50,14 @@ mod tests {
         for (old, new) in [
             ("prefect.projects.steps.git_clone_project", Some("prefect.deployments.steps.git_clone")),
             ("prefect.projects.steps.run_shell_script", Some("prefect.deployments.steps.run_shell_script")),
-            ("prefect.projects.steps.utility.run_shell_script", Some("prefect.deployments.steps.utility.run_shell_script")),
-            ("prefect_docker.projects.steps.build_docker_image", Some("prefect_docker.deployments.steps.build_docker_image")),
+            (
+                "prefect.projects.steps.utility.run_shell_script",
+                Some("prefect.deployments.steps.utility.run_shell_script"),
+            ),
+            (
+                "prefect_docker.projects.steps.build_docker_image",
+                Some("prefect_docker.deployments.steps.build_docker_image"),
+            ),
             ("prefect_aws.projects.steps.push_project_to_s3", Some("prefect_aws.deployments.steps.push_to_s3")),
             ("prefect_gcp.projects.steps.pull_project_from_gcs", Some("prefect_gcp.deployments.steps.pull_from_gcs")),
             ("my.projects.steps.build", None),

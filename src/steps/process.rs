@@ -84,7 +84,8 @@ pub(super) async fn run(
         }
     };
     group.release();
-    let status = status.map_err(|error| StepProblem::Start { program: masker.mask(name), reason: error.to_string() })?;
+    let status =
+        status.map_err(|error| StepProblem::Start { program: masker.mask(name), reason: error.to_string() })?;
     Ok(Outcome { code: code(status), cut: stdout.1 || stderr.1, stdout: stdout.0, stderr: stderr.0 })
 }
 
