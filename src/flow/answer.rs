@@ -1,4 +1,5 @@
 //! From an entrypoint to the answer.
+#![allow(clippy::result_large_err, reason = "an answer is made once")]
 
 use std::rc::Rc;
 
@@ -46,7 +47,9 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
     let mut parts = entrypoint.object().split('.');
     let first = parts.next().unwrap_or_default();
     let mut value = match machine.name(&Frame::top(id), first) {
-        Ok(Value::Extern(name)) if name.starts_with("builtins.") => return Err(missing(machine, id, entrypoint, &path)),
+        Ok(Value::Extern(name)) if name.starts_with("builtins.") => {
+            return Err(missing(machine, id, entrypoint, &path));
+        }
         Ok(value) => value,
         Err(Raise::Name(_)) => return Err(missing(machine, id, entrypoint, &path)),
         Err(raise) => return Err(Answer::NeedsPython(vec![Reason::new(raise.text(), Some(Origin::whole(path)))])),
@@ -69,15 +72,22 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
         Value::Unknown(reason) => Err(Answer::NeedsPython(vec![(*reason).clone()])),
         Value::Function(function) => Err(no_flow(entrypoint, &function.origin, &function)),
         Value::Class(class) => Err(Answer::Invalid(vec![
-            Diagnostic::error("E0204", format!("`{}` is a class, not a flow", entrypoint.object())).at(class.origin.clone(), "defined here"),
+            Diagnostic::error("E0204", format!("`{}` is a class, not a flow", entrypoint.object()))
+                .at(class.origin.clone(), "defined here"),
         ])),
         Value::Extern(name) => {
             let text = format!("`{name}` is not part of the repository");
             Err(Answer::NeedsPython(vec![Reason::new(text, Some(Origin::whole(path)))]))
         }
-        Value::FlowMaker(_) | Value::Static(_) | Value::ClassMethod(_) | Value::Opaque(_) | Value::Made(_) | Value::Bound(_) => {
-            Err(Answer::NeedsPython(vec![Reason::new("the object is only known when the code runs", Some(Origin::whole(path)))]))
-        }
+        Value::FlowMaker(_)
+        | Value::Static(_)
+        | Value::ClassMethod(_)
+        | Value::Opaque(_)
+        | Value::Made(_)
+        | Value::Bound(_) => Err(Answer::NeedsPython(vec![Reason::new(
+            "the object is only known when the code runs",
+            Some(Origin::whole(path)),
+        )])),
         _ => Err(Answer::Invalid(vec![
             Diagnostic::error("E0204", format!("`{}` is not a flow", entrypoint.object()))
                 .at(Origin::whole(path), "")
@@ -103,8 +113,10 @@ fn load(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
             match machine.file(&file) {
                 Err(()) => Err(pending(machine)),
                 Ok(None) => Err(Answer::Invalid(vec![
-                    Diagnostic::error("E0201", format!("the flow's file `{file}` does not exist"))
-                        .help(format!("entrypoints are relative to the directory of the file that declares them: `{}`", place(base))),
+                    Diagnostic::error("E0201", format!("the flow's file `{file}` does not exist")).help(format!(
+                        "entrypoints are relative to the directory of the file that declares them: `{}`",
+                        place(base)
+                    )),
                 ])),
                 Ok(Some(text)) => {
                     let name = file.file_name();
@@ -132,9 +144,9 @@ fn place(dir: &RepoPath) -> &str {
 /// An import that fails: a syntax error for certain, anything else in ways that only Python can follow.
 fn broken(reason: &Reason) -> Answer {
     match (reason.text.strip_prefix("invalid syntax: "), &reason.origin) {
-        (Some(error), Some(origin)) => {
-            Answer::Invalid(vec![Diagnostic::error("E0202", format!("`{}` is not valid Python", origin.file)).at(origin.clone(), error)])
-        }
+        (Some(error), Some(origin)) => Answer::Invalid(vec![
+            Diagnostic::error("E0202", format!("`{}` is not valid Python", origin.file)).at(origin.clone(), error),
+        ]),
         _ => Answer::NeedsPython(vec![reason.clone()]),
     }
 }
@@ -153,12 +165,15 @@ fn missing(machine: &mut Machine<'_>, id: usize, entrypoint: &Entrypoint, path: 
         .collect();
     machine.needed.clear();
     let near = nearest(object, flows.iter().map(String::as_str)).map(str::to_owned);
-    let help = near.map(|name| format!("did you mean `{name}`?")).or_else(|| did_you_mean(object, known.iter().map(String::as_str)));
+    let help = near
+        .map(|name| format!("did you mean `{name}`?"))
+        .or_else(|| did_you_mean(object, known.iter().map(String::as_str)));
     let help = help.or_else(|| match flows.is_empty() {
         true => None,
         false => Some(format!("its flows are: `{}`", flows.join("`, `"))),
     });
-    let diagnostic = Diagnostic::error("E0203", format!("`{path}` has no `{object}`")).at(Origin::whole(path.clone()), "looked for here");
+    let diagnostic = Diagnostic::error("E0203", format!("`{path}` has no `{object}`"))
+        .at(Origin::whole(path.clone()), "looked for here");
     Answer::Invalid(vec![match help {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
@@ -175,7 +190,8 @@ fn no_flow(entrypoint: &Entrypoint, origin: &Origin, function: &Function) -> Ans
 
 /// A fault of another flow makes the import of the whole file fail.
 fn other_flows(machine: &mut Machine<'_>, id: usize, wanted: &Rc<Flow>) -> Result<(), Answer> {
-    let lazies: Vec<Value> = machine.modules[id].env.values().filter(|value| matches!(value, Value::Lazy(_))).cloned().collect();
+    let lazies: Vec<Value> =
+        machine.modules[id].env.values().filter(|value| matches!(value, Value::Lazy(_))).cloned().collect();
     for value in lazies {
         let Value::Lazy(lazy) = &value else { continue };
         let super::value::Definition::Function(def) = &lazy.node else { continue };
@@ -238,7 +254,9 @@ fn known(machine: &mut Machine<'_>, flow: &Rc<Flow>) -> Answer {
         Ok(schema) => schema,
         Err(reasons) => return Answer::NeedsPython(reasons),
     };
-    if let Some(reason) = machine.modules.iter().find_map(|module| module.broken.clone()).filter(|_| !machine.modules.is_empty()) {
+    if let Some(reason) =
+        machine.modules.iter().find_map(|module| module.broken.clone()).filter(|_| !machine.modules.is_empty())
+    {
         return broken(&reason);
     }
     let hash = || {
@@ -264,7 +282,9 @@ fn annotations(machine: &mut Machine<'_>, function: &Function) -> Result<Vec<Opt
         values.push(match annotation {
             None => None,
             Some(Annotation::Now(value)) => Some(value),
-            Some(Annotation::Broken) => return Err(Reason::new("an annotation is no expression", Some(function.origin.clone()))),
+            Some(Annotation::Broken) => {
+                return Err(Reason::new("an annotation is no expression", Some(function.origin.clone())));
+            }
             Some(Annotation::Text(expr)) => match machine.eval(&frame, &expr) {
                 Ok(value) => Some(value),
                 Err(Raise::Name(_) | Raise::Type(_)) => {
@@ -288,7 +308,10 @@ fn annotations(machine: &mut Machine<'_>, function: &Function) -> Result<Vec<Opt
         }
     }
     // A text inside a text is a reference.
-    Ok(values.into_iter().map(|value| value.map(|v| if let Value::Str(text) = v { Value::Forward(text) } else { v })).collect())
+    Ok(values
+        .into_iter()
+        .map(|value| value.map(|v| if let Value::Str(text) = v { Value::Forward(text) } else { v }))
+        .collect())
 }
 
 /// A parameter with the name of a type that is given as a text: pydantic may take the one for the other.
@@ -313,7 +336,12 @@ fn schema(machine: &mut Machine<'_>, function: &Function) -> Result<Json, Vec<Re
         return Err(vec![reason]);
     }
     let types = annotations(machine, function).map_err(|reason| vec![reason])?;
-    let docs = function.doc.as_deref().map(super::docstring::clean).map(|doc| super::docstring::parameters(&doc)).unwrap_or_default();
+    let docs = function
+        .doc
+        .as_deref()
+        .map(super::docstring::clean)
+        .map(|doc| super::docstring::parameters(&doc))
+        .unwrap_or_default();
     let mut properties = Map::new();
     let mut required = Vec::new();
     let mut reasons = Vec::new();
@@ -366,7 +394,7 @@ fn property(
         return Err(Reason::new("the name is used by pydantic", None));
     }
     let ty = ty.map(|ty| machine.force(ty));
-    let untyped = matches!(&ty, None) || matches!(&ty, Some(Value::Opaque(what)) if &**what == "untyped");
+    let untyped = ty.is_none() || matches!(&ty, Some(Value::Opaque(what)) if &**what == "untyped");
     let before = machine.definitions.clone();
     let mut map = match &ty {
         _ if untyped => Map::new(),
@@ -390,7 +418,8 @@ fn property(
             if matches!(extras.default, Some(Value::Unknown(_))) && extras.factory.is_some() {
                 return Err(Reason::new("`Field` has a default and a factory", None));
             }
-            let description = extras.updates.get("description").and_then(Json::as_str).filter(|d| !d.is_empty()).map(str::to_owned);
+            let description =
+                extras.updates.get("description").and_then(Json::as_str).filter(|d| !d.is_empty()).map(str::to_owned);
             (extras.default, description.or_else(|| doc.cloned()), extras.extra)
         }
         Some(Value::Ellipsis) => (None, doc.cloned(), Map::new()),

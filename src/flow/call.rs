@@ -14,20 +14,30 @@ use crate::diagnostic::Diagnostic;
 
 /// What `flow(...)` takes (Prefect 3.8.8 `flows.py`).
 const FLOW_KEYS: &[&str] = &[
-    "name", "version", "flow_run_name", "retries", "retry_delay_seconds", "task_runner", "description",
-    "timeout_seconds", "validate_parameters", "persist_result", "result_storage", "result_serializer",
-    "cache_result_in_memory", "log_prints", "on_completion", "on_failure", "on_cancellation", "on_crashed", "on_running",
+    "name",
+    "version",
+    "flow_run_name",
+    "retries",
+    "retry_delay_seconds",
+    "task_runner",
+    "description",
+    "timeout_seconds",
+    "validate_parameters",
+    "persist_result",
+    "result_storage",
+    "result_serializer",
+    "cache_result_in_memory",
+    "log_prints",
+    "on_completion",
+    "on_failure",
+    "on_cancellation",
+    "on_crashed",
+    "on_running",
 ];
 
 impl Machine<'_> {
     /// A decorator around a definition.
-    pub fn decorate(
-        &mut self,
-        frame: &Frame,
-        decorator: Value,
-        value: Value,
-        at: &ruff_python_ast::Decorator,
-    ) -> Eval {
+    pub fn decorate(&mut self, frame: &Frame, decorator: Value, value: Value, at: &ruff_python_ast::Decorator) -> Eval {
         let decorator = self.force(decorator);
         let vague = |m: &Self, text: String| Ok(m.unknown(frame.module, at.range, text));
         match (&decorator, &value) {
@@ -40,7 +50,9 @@ impl Machine<'_> {
             (Value::Extern(name), _) if &**name == "prefect.flow" => {
                 self.call(frame, decorator, Args { pos: vec![value], kw: Vec::new() }, at.range)
             }
-            (Value::FlowMaker(_), _) => self.call(frame, decorator, Args { pos: vec![value], kw: Vec::new() }, at.range),
+            (Value::FlowMaker(_), _) => {
+                self.call(frame, decorator, Args { pos: vec![value], kw: Vec::new() }, at.range)
+            }
             (Value::Extern(name), _) if &**name == "abc.abstractmethod" => Ok(value),
             (Value::Extern(name), Value::Function(_) | Value::Static(_) | Value::ClassMethod(_) | Value::Opaque(_))
                 if frame.class.is_some() && (is_method_decorator(name) || makes(name)) =>
@@ -57,9 +69,15 @@ impl Machine<'_> {
                 };
                 let typed = made.args.get("json_schema_input_type").is_some();
                 let serializes = made.by.contains("serializer");
-                Ok(Value::Opaque(if (harmless && !typed) || serializes { made.by.clone() } else { "pydantic.plain".into() }))
+                Ok(Value::Opaque(if (harmless && !typed) || serializes {
+                    made.by.clone()
+                } else {
+                    "pydantic.plain".into()
+                }))
             }
-            (Value::Extern(name), _) => vague(self, format!("what the decorator `{name}` makes is only known when the code runs")),
+            (Value::Extern(name), _) => {
+                vague(self, format!("what the decorator `{name}` makes is only known when the code runs"))
+            }
             _ => vague(self, "what the decorator makes is only known when the code runs".to_owned()),
         }
     }
@@ -77,10 +95,12 @@ impl Machine<'_> {
             Value::Extern(name) => self.call_extern(frame, &name, args, range),
             Value::Class(class) => Ok(match self.members(&class) {
                 Ok(members) => match (args.pos.first(), args.pos.len() + args.kw.len()) {
-                    (Some(wanted), 1) => match members.iter().position(|(_, value)| super::value::same(value, wanted)) {
-                        Some(at) => Value::Member(class, at),
-                        None => return vague(self, "there may be no such member".to_owned()),
-                    },
+                    (Some(wanted), 1) => {
+                        match members.iter().position(|(_, value)| super::value::same(value, wanted)) {
+                            Some(at) => Value::Member(class, at),
+                            None => return vague(self, "there may be no such member".to_owned()),
+                        }
+                    }
                     _ => return vague(self, "the enumeration is made when the code runs".to_owned()),
                 },
                 Err(_) => Value::Instance(Rc::new(Instance { class, args })),
@@ -91,7 +111,9 @@ impl Machine<'_> {
                 self.flow(frame, all, range)
             }
             Value::Function(wrapper) => match args.pos.first() {
-                Some(Value::Lazy(_) | Value::Function(_)) if args.pos.len() == 1 && args.kw.is_empty() && only_wraps(&wrapper.def) => {
+                Some(Value::Lazy(_) | Value::Function(_))
+                    if args.pos.len() == 1 && args.kw.is_empty() && only_wraps(&wrapper.def) =>
+                {
                     match self.force(args.pos[0].clone()) {
                         Value::Function(inner) => Ok(Value::Function(Rc::new(wrapped(&inner, wrapper.module)))),
                         _ => vague(self, "the function is only known when the code runs".to_owned()),
@@ -112,11 +134,15 @@ impl Machine<'_> {
             (Value::Str(text), "upper") if plain && text.is_ascii() => Value::str(text.to_ascii_uppercase()),
             (Value::Str(text), "strip") if plain => Value::str(text.trim()),
             (Value::Str(text), "replace") => match (args.pos.first(), args.pos.get(1), args.pos.len()) {
-                (Some(Value::Str(from)), Some(Value::Str(to)), 2) if text.len() * to.len().max(1) < 100_000 => Value::str(text.replace(&**from, to)),
+                (Some(Value::Str(from)), Some(Value::Str(to)), 2) if text.len() * to.len().max(1) < 100_000 => {
+                    Value::str(text.replace(&**from, to))
+                }
                 _ => self.unknown(frame.module, range, "the text is only known when the code runs"),
             },
             (Value::Str(text), "join") => match args.pos.first() {
-                Some(Value::List(items) | Value::Tuple(items)) if items.iter().map(|i| i.as_str().map_or(1 << 30, |s| s.len() + text.len())).sum::<usize>() < 100_000 =>
+                Some(Value::List(items) | Value::Tuple(items))
+                    if items.iter().map(|i| i.as_str().map_or(1 << 30, |s| s.len() + text.len())).sum::<usize>()
+                        < 100_000 =>
                 {
                     let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
                     Value::str(items.join(text))
@@ -135,8 +161,10 @@ impl Machine<'_> {
             "prefect.flow" => return self.flow(frame, args, range),
             "prefect.Flow" | "prefect.flows.Flow" if !args.pos.is_empty() => return self.flow(frame, args, range),
             "builtins.max" | "builtins.min" if args.kw.is_empty() && args.pos.len() > 1 => {
-                let numbers: Option<Vec<i128>> = args.pos.iter().map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect();
-                let best = numbers.and_then(|n| if name.ends_with("max") { n.into_iter().max() } else { n.into_iter().min() });
+                let numbers: Option<Vec<i128>> =
+                    args.pos.iter().map(|v| if let Value::Int(i) = v { Some(*i) } else { None }).collect();
+                let best =
+                    numbers.and_then(|n| if name.ends_with("max") { n.into_iter().max() } else { n.into_iter().min() });
                 match best {
                     Some(best) => Value::Int(best),
                     None => return vague(self, "the number is only known when the code runs".to_owned()),
@@ -157,19 +185,23 @@ impl Machine<'_> {
                     false => return vague(self, "type variables with defaults are left to Python".to_owned()),
                 }
             }
-            "typing_extensions.TypeAliasType" => match (args.arg(0, "name"), args.arg(1, "value"), args.get("type_params")) {
-                (Some(Value::Str(name)), Some(value), None) => Value::Alias(Rc::new(Alias {
-                    name: name.to_string(),
-                    module: frame.module,
-                    value: Annotation::Now(value.clone()),
-                })),
-                _ => return vague(self, "the alias is only known when the code runs".to_owned()),
-            },
+            "typing_extensions.TypeAliasType" => {
+                match (args.arg(0, "name"), args.arg(1, "value"), args.get("type_params")) {
+                    (Some(Value::Str(name)), Some(value), None) => Value::Alias(Rc::new(Alias {
+                        name: name.to_string(),
+                        module: frame.module,
+                        value: Annotation::Now(value.clone()),
+                    })),
+                    _ => return vague(self, "the alias is only known when the code runs".to_owned()),
+                }
+            }
             "enum.auto" if none => Value::Opaque(name.clone()),
             "builtins.object" if none => Value::Opaque(name.clone()),
             "builtins.range" => Value::Opaque(name.clone()),
             "contextlib.suppress" => Value::Opaque(name.clone()),
-            "logging.getLogger" | "prefect.get_run_logger" | "prefect.logging.get_logger" => Value::Opaque("logging.Logger".into()),
+            "logging.getLogger" | "prefect.get_run_logger" | "prefect.logging.get_logger" => {
+                Value::Opaque("logging.Logger".into())
+            }
             "builtins.list" | "builtins.tuple" | "builtins.set" | "builtins.frozenset" => {
                 let items = match &only {
                     None if none => Some(Rc::default()),
@@ -191,7 +223,9 @@ impl Machine<'_> {
                 None if none => Value::str(""),
                 Some(Value::Str(text)) => Value::Str(text),
                 Some(Value::Int(int)) => Value::str(int.to_string()),
-                Some(Value::Data(data)) if data.class == "pathlib.Path" => Value::str(data.json.as_str().unwrap_or_default()),
+                Some(Value::Data(data)) if data.class == "pathlib.Path" => {
+                    Value::str(data.json.as_str().unwrap_or_default())
+                }
                 _ => return vague(self, "the text is only known when the code runs".to_owned()),
             },
             "builtins.int" => match only {
@@ -228,17 +262,21 @@ impl Machine<'_> {
                 Some(Value::Str(text)) => path(&text),
                 _ => return vague(self, "the path is only known when the code runs".to_owned()),
             },
-            "uuid.UUID" => match args.arg(0, "hex").and_then(Value::as_str).and_then(|text| uuid::Uuid::try_parse(text).ok()) {
-                Some(uuid) if args.pos.len() + args.kw.len() == 1 => data("uuid.UUID", uuid.to_string()),
-                _ => return vague(self, "the UUID is only known when the code runs".to_owned()),
-            },
+            "uuid.UUID" => {
+                match args.arg(0, "hex").and_then(Value::as_str).and_then(|text| uuid::Uuid::try_parse(text).ok()) {
+                    Some(uuid) if args.pos.len() + args.kw.len() == 1 => data("uuid.UUID", uuid.to_string()),
+                    _ => return vague(self, "the UUID is only known when the code runs".to_owned()),
+                }
+            }
             "decimal.Decimal" => match only {
                 Some(Value::Int(int)) => data("decimal.Decimal", int.to_string()),
                 Some(Value::Str(text)) if plain_decimal(&text) => data("decimal.Decimal", text.to_string()),
                 _ => return vague(self, "the number is only known when the code runs".to_owned()),
             },
             "pydantic.SecretStr" => match only {
-                Some(Value::Str(text)) => data("pydantic.SecretStr", if text.is_empty() { "" } else { "**********" }.to_owned()),
+                Some(Value::Str(text)) => {
+                    data("pydantic.SecretStr", if text.is_empty() { "" } else { "**********" }.to_owned())
+                }
                 _ => return vague(self, "the secret is only known when the code runs".to_owned()),
             },
             "datetime.date" | "datetime.datetime" | "datetime.time" | "datetime.timedelta" | "datetime.timezone" => {
@@ -268,13 +306,27 @@ impl Machine<'_> {
         };
         let function = match function {
             Value::Function(function) => function,
-            Value::None => return Ok(Value::FlowMaker(Rc::new(Made { by: "prefect.flow".into(), args: Args { pos: vec![], kw: args.kw } }))),
+            Value::None => {
+                return Ok(Value::FlowMaker(Rc::new(Made {
+                    by: "prefect.flow".into(),
+                    args: Args { pos: vec![], kw: args.kw },
+                })));
+            }
             Value::Unknown(reason) => return Ok(Value::Unknown(reason)),
-            _ => return Ok(self.unknown(frame.module, range, "the function of the flow is only known when the code runs")),
+            _ => {
+                return Ok(self.unknown(
+                    frame.module,
+                    range,
+                    "the function of the flow is only known when the code runs",
+                ));
+            }
         };
-        let doubt = (args.pos.len() > 1)
-            .then(|| "`flow` takes one function and keywords".to_owned())
-            .or_else(|| args.kw.iter().find(|(k, _)| !FLOW_KEYS.contains(&k.as_str())).map(|(k, _)| format!("`flow` takes no `{k}=`")));
+        let doubt = (args.pos.len() > 1).then(|| "`flow` takes one function and keywords".to_owned()).or_else(|| {
+            args.kw
+                .iter()
+                .find(|(k, _)| !FLOW_KEYS.contains(&k.as_str()))
+                .map(|(k, _)| format!("`flow` takes no `{k}=`"))
+        });
         let base = Flow {
             name: function.def.name.replace('_', "-"),
             function,
@@ -314,7 +366,10 @@ impl Machine<'_> {
                 Some(Value::Str(text)) => text.to_string(),
                 Some(Value::Unknown(reason)) => {
                     let text = format!("`{key}=` is only known when the code runs: {}", reason.text);
-                    flow.doubt.get_or_insert(Reason::new(text, reason.origin.clone().or(Some(self.origin(frame.module, range)))));
+                    flow.doubt.get_or_insert(Reason::new(
+                        text,
+                        reason.origin.clone().or(Some(self.origin(frame.module, range))),
+                    ));
                     continue;
                 }
                 Some(_) => {
@@ -333,9 +388,12 @@ impl Machine<'_> {
         if flow.name.contains(['/', '%', '&', '>', '<']) {
             let origin = self.origin(frame.module, range);
             flow.faults.push(
-                Diagnostic::error("E0205", format!("the flow name `{}` holds a character that Prefect forbids", flow.name))
-                    .at(origin, "named here")
-                    .help("leave out `/`, `%`, `&`, `>` and `<`"),
+                Diagnostic::error(
+                    "E0205",
+                    format!("the flow name `{}` holds a character that Prefect forbids", flow.name),
+                )
+                .at(origin, "named here")
+                .help("leave out `/`, `%`, `&`, `>` and `<`"),
             );
         }
         Value::Flow(Rc::new(flow))
@@ -346,8 +404,14 @@ impl Machine<'_> {
 fn is_method_decorator(name: &str) -> bool {
     matches!(
         name,
-        "builtins.property" | "functools.cached_property" | "functools.lru_cache" | "functools.cache" | "enum.property"
-            | "typing.override" | "typing.no_type_check" | "functools.singledispatchmethod"
+        "builtins.property"
+            | "functools.cached_property"
+            | "functools.lru_cache"
+            | "functools.cache"
+            | "enum.property"
+            | "typing.override"
+            | "typing.no_type_check"
+            | "functools.singledispatchmethod"
     )
 }
 
@@ -355,15 +419,38 @@ fn is_method_decorator(name: &str) -> bool {
 fn makes(name: &str) -> bool {
     let (module, last) = simple::split(name);
     match module {
-        "annotated_types" => matches!(last, "Gt" | "Ge" | "Lt" | "Le" | "MinLen" | "MaxLen" | "Len" | "Interval" | "MultipleOf"),
+        "annotated_types" => {
+            matches!(last, "Gt" | "Ge" | "Lt" | "Le" | "MinLen" | "MaxLen" | "Len" | "Interval" | "MultipleOf")
+        }
         "dataclasses" => matches!(last, "field" | "dataclass"),
         "pydantic" => {
             matches!(
                 last,
-                "Field" | "ConfigDict" | "StringConstraints" | "PrivateAttr" | "AfterValidator" | "BeforeValidator"
-                    | "WrapValidator" | "PlainSerializer" | "WrapSerializer" | "Strict" | "field_validator" | "model_validator"
-                    | "field_serializer" | "model_serializer" | "conint" | "confloat" | "constr" | "conlist" | "conset"
-                    | "confrozenset" | "conbytes" | "condecimal" | "validator" | "root_validator" | "computed_field"
+                "Field"
+                    | "ConfigDict"
+                    | "StringConstraints"
+                    | "PrivateAttr"
+                    | "AfterValidator"
+                    | "BeforeValidator"
+                    | "WrapValidator"
+                    | "PlainSerializer"
+                    | "WrapSerializer"
+                    | "Strict"
+                    | "field_validator"
+                    | "model_validator"
+                    | "field_serializer"
+                    | "model_serializer"
+                    | "conint"
+                    | "confloat"
+                    | "constr"
+                    | "conlist"
+                    | "conset"
+                    | "confrozenset"
+                    | "conbytes"
+                    | "condecimal"
+                    | "validator"
+                    | "root_validator"
+                    | "computed_field"
             )
         }
         "typing_extensions" => last == "Doc",
@@ -393,6 +480,8 @@ fn plain_decimal(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
     let all = |part: &str| !part.is_empty() && part.len() < 20 && part.bytes().all(|b| b.is_ascii_digit());
-    all(whole) && all(fraction) && (whole == "0" || !whole.starts_with('0')) && (fraction.len() < 6 || !digits.starts_with('0'))
+    all(whole)
+        && all(fraction)
+        && (whole == "0" || !whole.starts_with('0'))
+        && (fraction.len() < 6 || !digits.starts_with('0'))
 }
-

@@ -4,18 +4,38 @@ use std::rc::Rc;
 
 use super::Reason;
 use super::machine::Machine;
-use super::value::{Annotation, Args, Class, Value};
+use super::value::{Annotation, Args, Class, Value, same};
 
 /// Hooks through which a class tells pydantic its own schema.
 const HOOKS: &[&str] = &[
-    "__get_pydantic_core_schema__", "__get_pydantic_json_schema__", "__pydantic_init_subclass__", "__init_subclass__",
-    "__get_validators__", "__modify_schema__", "__class_getitem__", "__pydantic_config__", "__set_name__",
+    "__get_pydantic_core_schema__",
+    "__get_pydantic_json_schema__",
+    "__pydantic_init_subclass__",
+    "__init_subclass__",
+    "__get_validators__",
+    "__modify_schema__",
+    "__class_getitem__",
+    "__pydantic_config__",
+    "__set_name__",
 ];
 /// Names that a pydantic model cannot give to a field.
 const TAKEN: &[&str] = &[
-    "model_computed_fields", "model_config", "model_construct", "model_copy", "model_dump", "model_dump_json",
-    "model_extra", "model_fields", "model_fields_set", "model_json_schema", "model_parametrized_name", "model_post_init",
-    "model_rebuild", "model_validate", "model_validate_json", "model_validate_strings",
+    "model_computed_fields",
+    "model_config",
+    "model_construct",
+    "model_copy",
+    "model_dump",
+    "model_dump_json",
+    "model_extra",
+    "model_fields",
+    "model_fields_set",
+    "model_json_schema",
+    "model_parametrized_name",
+    "model_post_init",
+    "model_rebuild",
+    "model_validate",
+    "model_validate_json",
+    "model_validate_strings",
 ];
 
 /// What a class is to pydantic.
@@ -93,7 +113,9 @@ impl Machine<'_> {
             Some(reason) => Err(reason.clone()),
             None => match self.deeper(|m| m.judge(class)) {
                 None => Err(circular),
-                Some(judged) => judged.map_err(|text| Reason::new(format!("`{}`: {text}", class.name), Some(class.origin.clone()))),
+                Some(judged) => {
+                    judged.map_err(|text| Reason::new(format!("`{}`: {text}", class.name), Some(class.origin.clone())))
+                }
             },
         };
         self.memo.borrow_mut().insert(key, judged.clone());
@@ -106,7 +128,8 @@ impl Machine<'_> {
     pub fn members(&mut self, class: &Rc<Class>) -> Result<Rc<Vec<(String, Value)>>, ()> {
         match self.kind(class) {
             Ok(Kind::Enum(members)) => Ok(members),
-            Ok(Kind::Model(_) | Kind::Dataclass(_) | Kind::TypedDict(_) | Kind::NamedTuple(_) | Kind::Plain) | Err(_) => Err(()),
+            Ok(Kind::Model(_) | Kind::Dataclass(_) | Kind::TypedDict(_) | Kind::NamedTuple(_) | Kind::Plain)
+            | Err(_) => Err(()),
         }
     }
 
@@ -138,7 +161,9 @@ impl Machine<'_> {
                 }
                 Value::Extern(name) if matches!(&**name, "builtins.object" | "abc.ABC") => {}
                 Value::Extern(name) => externs.push(name.clone()),
-                Value::Unknown(reason) => return Err(format!("a base class is only known when the code runs ({})", reason.text)),
+                Value::Unknown(reason) => {
+                    return Err(format!("a base class is only known when the code runs ({})", reason.text));
+                }
                 _ => return Err("a base class is left to Python".to_owned()),
             }
         }
@@ -168,7 +193,9 @@ impl Machine<'_> {
         }
         if let Some(other) = externs.iter().find(|name| !matches!(&***name, "typing.NamedTuple")) {
             return Err(match &**other {
-                "typing.TypedDict" => "whether pydantic takes `typing.TypedDict` depends on the version of Python".to_owned(),
+                "typing.TypedDict" => {
+                    "whether pydantic takes `typing.TypedDict` depends on the version of Python".to_owned()
+                }
                 other => format!("it inherits from `{other}`"),
             });
         }
@@ -223,7 +250,12 @@ impl Machine<'_> {
                         _ => return Err("it inherits from another enumeration".to_owned()),
                     };
                 }
-                Kind::Plain if parent.env.borrow().keys().all(|name| name.starts_with("__") || parent.env.borrow()[name].is_method()) => {}
+                Kind::Plain
+                    if parent
+                        .env
+                        .borrow()
+                        .keys()
+                        .all(|name| name.starts_with("__") || parent.env.borrow()[name].is_method()) => {}
                 _ => return Err("it inherits from another class".to_owned()),
             }
         }
@@ -232,7 +264,10 @@ impl Machine<'_> {
             return Err("it has too many members".to_owned());
         }
         for (name, value) in class.env.borrow().iter() {
-            if matches!(name.as_str(), "__new__" | "__init__" | "_generate_next_value_" | "_ignore_" | "__init_subclass__" | "_order_") {
+            if matches!(
+                name.as_str(),
+                "__new__" | "__init__" | "_generate_next_value_" | "_ignore_" | "__init_subclass__" | "_order_"
+            ) {
                 return Err(format!("it defines `{name}`"));
             }
             if value.is_method() {
@@ -257,6 +292,10 @@ impl Machine<'_> {
             if !fits {
                 return Err(format!("the value of `{name}` is only known when the code runs"));
             }
+            let unique = class.decorators.iter().any(|d| matches!(d, Value::Extern(name) if &**name == "enum.unique"));
+            if unique && members.iter().any(|(_, known)| same(known, &value)) {
+                return Err(format!("`{name}` has the value of another member"));
+            }
             // A second name for a value counts too.
             members.push((name.clone(), value));
         }
@@ -265,7 +304,10 @@ impl Machine<'_> {
 
     fn model(&mut self, class: &Rc<Class>, parents: &[(Rc<Class>, Kind)]) -> Judged<Shape> {
         let models = parents.iter().filter(|(_, kind)| matches!(kind, Kind::Model(_))).count();
-        let mixed = parents.iter().any(|(parent, kind)| !matches!(kind, Kind::Model(_)) && !(matches!(kind, Kind::Plain) && parent.fields.is_empty() && parent.bases.is_empty()));
+        let mixed = parents.iter().any(|(parent, kind)| {
+            let bare = matches!(kind, Kind::Plain) && parent.fields.is_empty() && parent.bases.is_empty();
+            !(bare || matches!(kind, Kind::Model(_)))
+        });
         if models > 1 || mixed {
             return Err("it inherits from several classes".to_owned());
         }
@@ -321,7 +363,9 @@ impl Machine<'_> {
             let plain = |args: &Args| {
                 args.pos.is_empty()
                     && args.kw.iter().all(|(key, value)| match key.as_str() {
-                        "frozen" | "order" | "slots" | "kw_only" | "eq" | "repr" | "unsafe_hash" => matches!(value, Value::Bool(_)),
+                        "frozen" | "order" | "slots" | "kw_only" | "eq" | "repr" | "unsafe_hash" => {
+                            matches!(value, Value::Bool(_))
+                        }
                         _ => false,
                     })
             };
@@ -333,7 +377,9 @@ impl Machine<'_> {
         if parents.len() > 1 || parents.iter().any(|(_, kind)| odd(kind)) {
             return Err("it inherits from several classes".to_owned());
         }
-        if parents.iter().any(|(parent, kind)| matches!(kind, Kind::Dataclass(_)) && frozen(&parent.decorators) != frozen(&class.decorators)) {
+        if parents.iter().any(|(parent, kind)| {
+            matches!(kind, Kind::Dataclass(_)) && frozen(&parent.decorators) != frozen(&class.decorators)
+        }) {
             return Err("frozen and other dataclasses do not inherit from each other".to_owned());
         }
         let mut shape = inherited(parents);
@@ -342,15 +388,24 @@ impl Machine<'_> {
         }
         fields(class, &mut shape, true)?;
         for field in &shape.fields {
-            match &field.default {
-                Some(Value::List(_) | Value::Dict(_) | Value::Set(_)) => return Err(format!("`{}` has a mutable default", field.name)),
-                Some(Value::Made(made)) => {
-                    let known = |key: &str| matches!(key, "default" | "default_factory" | "repr" | "compare" | "hash" | "kw_only");
-                    if &*made.by != "dataclasses.field" || made.args.kw.iter().any(|(key, _)| !known(key)) {
-                        return Err(format!("the options of `{}` are left to Python", field.name));
-                    }
+            let written = match &field.default {
+                Some(Value::Made(made)) => made.args.get("default"),
+                other => other.as_ref(),
+            };
+            let unhashable = match written {
+                Some(Value::List(_) | Value::Dict(_) | Value::Set(_)) => true,
+                Some(Value::Instance(instance)) => !matches!(self.kind(&instance.class), Ok(Kind::Plain)),
+                _ => false,
+            };
+            if unhashable {
+                return Err(format!("`{}` has a mutable default", field.name));
+            }
+            if let Some(Value::Made(made)) = &field.default {
+                let known =
+                    |key: &str| matches!(key, "default" | "default_factory" | "repr" | "compare" | "hash" | "kw_only");
+                if &*made.by != "dataclasses.field" || made.args.kw.iter().any(|(key, _)| !known(key)) {
+                    return Err(format!("the options of `{}` are left to Python", field.name));
                 }
-                _ => {}
             }
             if field.name.starts_with('_') {
                 return Err(format!("`{}` starts with an underscore", field.name));
@@ -378,7 +433,9 @@ impl Value {
 
 /// Whether a dataclass is frozen.
 fn frozen(decorators: &[Value]) -> bool {
-    decorators.iter().any(|d| matches!(d, Value::Made(made) if matches!(made.args.get("frozen"), Some(Value::Bool(true)))))
+    decorators
+        .iter()
+        .any(|d| matches!(d, Value::Made(made) if matches!(made.args.get("frozen"), Some(Value::Bool(true)))))
 }
 
 /// What `auto()` gives.

@@ -114,7 +114,9 @@ impl Machine<'_> {
         for item in items {
             let made = match item {
                 Value::Made(made) => made,
-                Value::Str(_) | Value::Int(_) | Value::None | Value::Bool(_) | Value::Float(_) | Value::Forward(_) => continue,
+                Value::Str(_) | Value::Int(_) | Value::None | Value::Bool(_) | Value::Float(_) | Value::Forward(_) => {
+                    continue;
+                }
                 Value::Opaque(_) => continue,
                 Value::Unknown(reason) => return Err(Bad::Unknown((**reason).clone())),
                 _ => return Err(vague("the metadata of an annotation is left to Python")),
@@ -138,7 +140,8 @@ impl Machine<'_> {
                 "pydantic.StringConstraints" => {
                     for (key, value) in &made.args.kw {
                         match (key.as_str(), value) {
-                            (_, Value::None) | ("strip_whitespace" | "to_upper" | "to_lower" | "strict", Value::Bool(_)) => {}
+                            (_, Value::None)
+                            | ("strip_whitespace" | "to_upper" | "to_lower" | "strict", Value::Bool(_)) => {}
                             ("min_length" | "max_length", Value::Int(_)) | ("pattern", Value::Str(_)) => {
                                 out.limits.push((key.clone(), value.clone()));
                             }
@@ -154,7 +157,8 @@ impl Machine<'_> {
                 "annotated_types.MinLen" => limit("min_length", one("min_length", 0))?,
                 "annotated_types.MaxLen" => limit("max_length", one("max_length", 0))?,
                 "pydantic.AfterValidator" | "pydantic.PlainSerializer" | "pydantic.WrapSerializer" => {}
-                "pydantic.BeforeValidator" | "pydantic.WrapValidator" if made.args.get("json_schema_input_type").is_none() => {}
+                "pydantic.BeforeValidator" | "pydantic.WrapValidator"
+                    if made.args.get("json_schema_input_type").is_none() => {}
                 "typing_extensions.Doc" => {}
                 other => return Err(vague(format!("`{other}` is left to Python"))),
             }
@@ -184,7 +188,9 @@ pub(super) fn limit(js: &mut Js, limits: &[(String, Value)]) -> Result<(), Bad> 
     }
     for (key, value) in limits {
         let (name, target): (&str, &mut Map<String, Json>) = match (js.sort, key.as_str()) {
-            (Sort::Int | Sort::Float | Sort::Str, "strict") | (Sort::Float, "allow_inf_nan") | (Sort::Decimal, "max_digits" | "decimal_places") => {
+            (Sort::Int | Sort::Float | Sort::Str, "strict")
+            | (Sort::Float, "allow_inf_nan")
+            | (Sort::Decimal, "max_digits" | "decimal_places") => {
                 continue;
             }
             (Sort::Int, "gt" | "ge" | "lt" | "le" | "multiple_of") if matches!(value, Value::Float(_)) => {
@@ -208,7 +214,9 @@ pub(super) fn limit(js: &mut Js, limits: &[(String, Value)]) -> Result<(), Bad> 
         };
         let json = match value {
             Value::Int(int) => i64::try_from(*int).map(Json::from).map_err(|_| vague("the number is too large"))?,
-            Value::Float(float) => serde_json::Number::from_f64(*float).map(Json::Number).ok_or_else(|| vague("the limit is not finite"))?,
+            Value::Float(float) => serde_json::Number::from_f64(*float)
+                .map(Json::Number)
+                .ok_or_else(|| vague("the limit is not finite"))?,
             Value::Str(text) => Json::String(text.to_string()),
             _ => return Err(vague("the constraint is left to Python")),
         };

@@ -73,10 +73,10 @@ enum Body {
 fn section(title: &str) -> Option<Body> {
     Some(match title.to_lowercase().as_str() {
         "args" | "arguments" | "params" | "parameters" => Body::Parameters,
-        "keyword args" | "keyword arguments" | "other args" | "other arguments" | "other params" | "other parameters"
-        | "type args" | "type arguments" | "type params" | "type parameters" | "raises" | "exceptions" | "returns"
-        | "yields" | "receives" | "attributes" | "functions" | "methods" | "classes" | "type aliases" | "modules"
-        | "warns" | "warnings" => Body::Items,
+        "keyword args" | "keyword arguments" | "other args" | "other arguments" | "other params"
+        | "other parameters" | "type args" | "type arguments" | "type params" | "type parameters" | "raises"
+        | "exceptions" | "returns" | "yields" | "receives" | "attributes" | "functions" | "methods" | "classes"
+        | "type aliases" | "modules" | "warns" | "warnings" => Body::Items,
         "examples" => Body::Text,
         _ => return None,
     })
@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn only_the_last_google_parameter_section_counts() {
-        let doc = "S.\n\nParams:\n    a: first\n\nArguments:\n    b (int): second\n        and more\n\nReturns:\n    x\n";
+        let doc =
+            "S.\n\nParams:\n    a: first\n\nArguments:\n    b (int): second\n        and more\n\nReturns:\n    x\n";
         let expected = BTreeMap::from([("b".to_owned(), "second\nand more".to_owned())]);
         assert_eq!(parameters(doc), expected);
         assert!(parameters("Numpy.\n\nParameters\n----------\na : int\n    no\n").is_empty());

@@ -98,9 +98,13 @@ impl Machine<'_> {
                 Err(()) => return Err(No::vague("the enumeration is left to Python")),
             },
             Value::Instance(instance) => self.instance(&instance.clone())?,
-            Value::Opaque(_) | Value::Ellipsis | Value::Function(_) | Value::Lambda(..) | Value::Class(_) => return Err(No::Omitted),
+            Value::Opaque(_) | Value::Ellipsis | Value::Function(_) | Value::Lambda(..) | Value::Class(_) => {
+                return Err(No::Omitted);
+            }
             Value::Generic(..) | Value::Union(_) | Value::Literal(_) => return Err(No::Omitted),
-            Value::Extern(name) if name.starts_with("builtins.") || name.starts_with("typing.") => return Err(No::Omitted),
+            Value::Extern(name) if name.starts_with("builtins.") || name.starts_with("typing.") => {
+                return Err(No::Omitted);
+            }
             Value::Extern(name) => return Err(No::vague(format!("the value of `{name}` is only known to Python"))),
             _ => return Err(No::vague("the value is only known when the code runs")),
         })
@@ -113,7 +117,10 @@ impl Machine<'_> {
         match kind {
             Kind::Plain => {
                 let odd = instance.class.env.borrow().keys().any(|key| {
-                    matches!(key.as_str(), "__new__" | "__iter__" | "__getattr__" | "__getattribute__" | "__pydantic_serializer__")
+                    matches!(
+                        key.as_str(),
+                        "__new__" | "__iter__" | "__getattr__" | "__getattribute__" | "__pydantic_serializer__"
+                    )
                 });
                 match odd || !instance.class.bases.is_empty() {
                     true => Err(No::vague(format!("what `{name}` makes is only known when the code runs"))),
@@ -137,8 +144,14 @@ impl Machine<'_> {
         let by_name = matches!(shape.config("populate_by_name"), Some(Value::Bool(true)));
         for (key, value) in &shape.config {
             let harmless = match key.as_str() {
-                "title" | "json_schema_extra" | "arbitrary_types_allowed" | "frozen" | "populate_by_name" | "validate_assignment"
-                | "from_attributes" | "protected_namespaces" => true,
+                "title"
+                | "json_schema_extra"
+                | "arbitrary_types_allowed"
+                | "frozen"
+                | "populate_by_name"
+                | "validate_assignment"
+                | "from_attributes"
+                | "protected_namespaces" => true,
                 "extra" => value.as_str() != Some("allow"),
                 _ => false,
             };
@@ -149,19 +162,25 @@ impl Machine<'_> {
         let mut map = Map::new();
         let mut used = 0;
         for (at, field) in shape.fields.iter().enumerate() {
-            let (ty, extras) = self.field_of(field).map_err(|_| No::vague(format!("a field of `{name}` is left to Python")))?;
-            if matches!(&ty, Value::Generic(n, _) | Value::Extern(n) if matches!(&**n, "typing.ClassVar" | "dataclasses.KW_ONLY" | "typing.Final")) {
+            let (ty, extras) =
+                self.field_of(field).map_err(|_| No::vague(format!("a field of `{name}` is left to Python")))?;
+            if matches!(&ty, Value::Generic(n, _) | Value::Extern(n) if matches!(&**n, "typing.ClassVar" | "dataclasses.KW_ONLY" | "typing.Final"))
+            {
                 return Err(No::vague(format!("`{}.{}` is left to Python", name, field.name)));
             }
             let alias = extras.alias.clone().unwrap_or_else(|| field.name.clone());
-            let given = instance.args.get(&alias).or_else(|| instance.args.get(&field.name).filter(|_| by_name || !validated));
+            let given =
+                instance.args.get(&alias).or_else(|| instance.args.get(&field.name).filter(|_| by_name || !validated));
             let given = given.or_else(|| instance.args.pos.get(at)).cloned();
             used += usize::from(given.is_some());
             let value = match (given, &extras.default, &extras.factory) {
                 (Some(value), _, _) => {
                     let value = self.force(value);
                     if validated && !(self.fits(&value, &ty) && extras.limits.is_empty()) {
-                        return Err(No::vague(format!("what `{}.{}` becomes is only known when the code runs", name, field.name)));
+                        return Err(No::vague(format!(
+                            "what `{}.{}` becomes is only known when the code runs",
+                            name, field.name
+                        )));
                     }
                     value
                 }
@@ -197,14 +216,21 @@ impl Machine<'_> {
             (_, Value::Extern(name)) if &**name == "typing.Any" => true,
             (Value::None, Value::None) => true,
             (value, Value::Union(members)) => {
-                let scalar = !matches!(value, Value::Int(_)) || !members.iter().any(|m| matches!(m, Value::Extern(n) if &**n == "builtins.float"));
+                let scalar = !matches!(value, Value::Int(_))
+                    || !members.iter().any(|m| matches!(m, Value::Extern(n) if &**n == "builtins.float"));
                 scalar && members.iter().any(|member| self.fits(value, member))
             }
-            (Value::Str(_) | Value::Int(_) | Value::Bool(_) | Value::None, Value::Literal(values)) => values.iter().any(|v| same(v, value)),
-            (Value::List(items), Value::Generic(origin, args)) if matches!(&**origin, "builtins.list" | "typing.List") => {
+            (Value::Str(_) | Value::Int(_) | Value::Bool(_) | Value::None, Value::Literal(values)) => {
+                values.iter().any(|v| same(v, value))
+            }
+            (Value::List(items), Value::Generic(origin, args))
+                if matches!(&**origin, "builtins.list" | "typing.List") =>
+            {
                 args.len() == 1 && items.iter().all(|item| self.fits(item, &args[0]))
             }
-            (Value::Dict(items), Value::Generic(origin, args)) if matches!(&**origin, "builtins.dict" | "typing.Dict") => {
+            (Value::Dict(items), Value::Generic(origin, args))
+                if matches!(&**origin, "builtins.dict" | "typing.Dict") =>
+            {
                 args.len() == 2 && items.iter().all(|(k, v)| self.fits(k, &args[0]) && self.fits(v, &args[1]))
             }
             (Value::Member(class, _), Value::Class(wanted)) => Rc::ptr_eq(class, wanted),
@@ -306,7 +332,10 @@ fn date(year: i128, month: i128, day: i128) -> Option<String> {
 }
 
 fn clock(hour: i128, minute: i128, second: i128, micro: i128) -> Option<String> {
-    let fine = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second) && (0..1_000_000).contains(&micro);
+    let fine = (0..24).contains(&hour)
+        && (0..60).contains(&minute)
+        && (0..60).contains(&second)
+        && (0..1_000_000).contains(&micro);
     let fraction = if micro == 0 { String::new() } else { format!(".{micro:06}") };
     fine.then(|| format!("{hour:02}:{minute:02}:{second:02}{fraction}"))
 }

@@ -26,7 +26,9 @@ impl Machine<'_> {
     }
 
     fn eval_inner(&mut self, frame: &Frame, expr: &Expr) -> Eval {
-        let all = |m: &mut Self, items: &[Expr]| items.iter().map(|item| m.eval_item(frame, item)).collect::<Result<Vec<_>, _>>();
+        let all = |m: &mut Self, items: &[Expr]| {
+            items.iter().map(|item| m.eval_item(frame, item)).collect::<Result<Vec<_>, _>>()
+        };
         Ok(match expr {
             Expr::NoneLiteral(_) => Value::None,
             Expr::EllipsisLiteral(_) => Value::Ellipsis,
@@ -65,7 +67,13 @@ impl Machine<'_> {
                         }
                         None => match value {
                             Value::Dict(more) => more.iter().for_each(|(k, v)| put(&mut items, k.clone(), v.clone())),
-                            _ => return Ok(self.unknown(frame.module, expr, "the dictionary takes in something unknown")),
+                            _ => {
+                                return Ok(self.unknown(
+                                    frame.module,
+                                    expr,
+                                    "the dictionary takes in something unknown",
+                                ));
+                            }
                         },
                     }
                 }
@@ -224,7 +232,9 @@ impl Machine<'_> {
             Value::Class(class) => return self.class_attribute(&class.clone(), name, &at),
             Value::Member(class, index) => match (name, self.members(class)) {
                 ("value" | "_value_", Ok(members)) => members.get(*index).map_or(Value::None, |m| m.1.clone()),
-                ("name" | "_name_", Ok(members)) => members.get(*index).map_or(Value::None, |m| Value::str(m.0.as_str())),
+                ("name" | "_name_", Ok(members)) => {
+                    members.get(*index).map_or(Value::None, |m| Value::str(m.0.as_str()))
+                }
                 _ => here(self, format!("`{name}` of a member is left to Python")),
             },
             Value::Opaque(what) if what.contains("property") && matches!(name, "setter" | "getter" | "deleter") => {
@@ -295,7 +305,8 @@ impl Machine<'_> {
     /// `left operator right`.
     pub fn binary(&mut self, frame: &Frame, op: Operator, left: Value, right: Value, at: impl Ranged) -> Eval {
         let (left, right) = (self.force(left), self.force(right));
-        let vague = |m: &Self| Ok(m.unknown(frame.module, at.range(), "the operation is only known when the code runs"));
+        let vague =
+            |m: &Self| Ok(m.unknown(frame.module, at.range(), "the operation is only known when the code runs"));
         if let (Value::Unknown(reason), _) | (_, Value::Unknown(reason)) = (&left, &right) {
             return Ok(Value::Unknown(reason.clone()));
         }
@@ -321,15 +332,23 @@ impl Machine<'_> {
             (Operator::Div | Operator::FloorDiv | Operator::Mod, Value::Int(_) | Value::Float(_), Value::Int(0)) => {
                 return Err(Raise::Other("division by zero".to_owned()));
             }
-            (Operator::Add, Value::Int(a), Value::Int(b)) => a.checked_add(*b).map_or_else(|| unknown("too large"), Value::Int),
-            (Operator::Sub, Value::Int(a), Value::Int(b)) => a.checked_sub(*b).map_or_else(|| unknown("too large"), Value::Int),
-            (Operator::Mult, Value::Int(a), Value::Int(b)) => a.checked_mul(*b).map_or_else(|| unknown("too large"), Value::Int),
+            (Operator::Add, Value::Int(a), Value::Int(b)) => {
+                a.checked_add(*b).map_or_else(|| unknown("too large"), Value::Int)
+            }
+            (Operator::Sub, Value::Int(a), Value::Int(b)) => {
+                a.checked_sub(*b).map_or_else(|| unknown("too large"), Value::Int)
+            }
+            (Operator::Mult, Value::Int(a), Value::Int(b)) => {
+                a.checked_mul(*b).map_or_else(|| unknown("too large"), Value::Int)
+            }
             (Operator::FloorDiv, Value::Int(a), Value::Int(b)) if *b > 0 => Value::Int(a.div_euclid(*b)),
             (Operator::Mod, Value::Int(a), Value::Int(b)) if *b > 0 => Value::Int(a.rem_euclid(*b)),
             (Operator::Pow, Value::Int(a), Value::Int(b)) if (0..200).contains(b) => {
                 a.checked_pow(*b as u32).map_or_else(|| unknown("too large"), Value::Int)
             }
-            (Operator::Add, Value::Str(a), Value::Str(b)) if a.len() + b.len() <= MAX_LEN => Value::str(format!("{a}{b}")),
+            (Operator::Add, Value::Str(a), Value::Str(b)) if a.len() + b.len() <= MAX_LEN => {
+                Value::str(format!("{a}{b}"))
+            }
             (Operator::Mult, Value::Str(a), Value::Int(n)) | (Operator::Mult, Value::Int(n), Value::Str(a))
                 if a.len().saturating_mul((*n).clamp(0, 1 << 20) as usize) <= MAX_LEN =>
             {
@@ -386,7 +405,12 @@ impl Machine<'_> {
                     for arg in args {
                         match arg {
                             Value::Literal(inner) => inner.iter().for_each(|v| push_new(&mut flat, v)),
-                            Value::Str(_) | Value::Int(_) | Value::Bool(_) | Value::None | Value::Bytes(_) | Value::Member(..) => {
+                            Value::Str(_)
+                            | Value::Int(_)
+                            | Value::Bool(_)
+                            | Value::None
+                            | Value::Bytes(_)
+                            | Value::Member(..) => {
                                 push_new(&mut flat, &arg);
                             }
                             _ => return vague(self, "the literal is only known when the code runs"),
@@ -527,7 +551,8 @@ pub(super) fn only_wraps(def: &StmtFunctionDef) -> bool {
         && parameters.kwarg.is_none()
         && def.decorator_list.is_empty()
         && !def.is_async;
-    let body: Vec<&Stmt> = def.body.iter().filter(|s| !matches!(s, Stmt::Expr(e) if e.value.is_string_literal_expr())).collect();
+    let body: Vec<&Stmt> =
+        def.body.iter().filter(|s| !matches!(s, Stmt::Expr(e) if e.value.is_string_literal_expr())).collect();
     let [Stmt::FunctionDef(inner), Stmt::Return(result)] = &body[..] else { return false };
     let returns = matches!(result.value.as_deref(), Some(Expr::Name(name)) if name.id == inner.name.as_str());
     let [decorator] = &*inner.decorator_list else { return false };
@@ -535,7 +560,8 @@ pub(super) fn only_wraps(def: &StmtFunctionDef) -> bool {
     let wraps = match &*call.func {
         Expr::Name(name) => name.id == "wraps",
         Expr::Attribute(attribute) => {
-            attribute.attr.as_str() == "wraps" && matches!(&*attribute.value, Expr::Name(name) if name.id == "functools")
+            attribute.attr.as_str() == "wraps"
+                && matches!(&*attribute.value, Expr::Name(name) if name.id == "functools")
         }
         _ => false,
     };
@@ -596,10 +622,14 @@ fn union_of(left: &Value, right: &Value) -> Option<Eval> {
         ) || matches!(value, Value::Extern(name) if simple::is_type(name))
     };
     let text = |value: &Value| matches!(value, Value::Str(_));
-    let class = |value: &Value| matches!(value, Value::Class(_)) || matches!(value, Value::Extern(name) if simple::is_plain_class(name));
+    let class = |value: &Value| {
+        matches!(value, Value::Class(_)) || matches!(value, Value::Extern(name) if simple::is_plain_class(name))
+    };
     match (left, right) {
         (Value::None, Value::None) => Some(Err(Raise::Type("`None | None` is no type".to_owned()))),
-        (a, b) if (is_type(a) && (is_type(b) || matches!(b, Value::None))) || (matches!(a, Value::None) && is_type(b)) => {
+        (a, b)
+            if (is_type(a) && (is_type(b) || matches!(b, Value::None))) || (matches!(a, Value::None) && is_type(b)) =>
+        {
             Some(Ok(make_union(vec![a.clone(), b.clone()])))
         }
         // A class and a text do not combine; typing's own objects and a text do, with a forward reference.
@@ -612,9 +642,8 @@ fn union_of(left: &Value, right: &Value) -> Option<Eval> {
 
 /// A comparison, if its outcome is certain.
 fn compared(op: CmpOp, left: &Value, right: &Value) -> Option<bool> {
-    let known = |value: &Value| {
-        matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Str(_) | Value::Float(_))
-    };
+    let known =
+        |value: &Value| matches!(value, Value::None | Value::Bool(_) | Value::Int(_) | Value::Str(_) | Value::Float(_));
     if !known(left) || !known(right) {
         return None;
     }

@@ -19,8 +19,24 @@ use super::value::{
 
 /// Methods that change a list, a dictionary or a set in place.
 const MUTATORS: &[&str] = &[
-    "append", "extend", "insert", "pop", "remove", "clear", "update", "add", "discard", "setdefault", "sort",
-    "reverse", "popitem", "appendleft", "extendleft", "difference_update", "intersection_update", "model_rebuild",
+    "append",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "clear",
+    "update",
+    "add",
+    "discard",
+    "setdefault",
+    "sort",
+    "reverse",
+    "popitem",
+    "appendleft",
+    "extendleft",
+    "difference_update",
+    "intersection_update",
+    "model_rebuild",
 ];
 
 /// The most fields of a class.
@@ -42,7 +58,8 @@ impl Machine<'_> {
         self.modules[id].mutated = scan.mutated;
         self.modules[id].rebound = scan.rebound;
         self.modules[id].future = body.iter().any(|stmt| is_future(stmt, "annotations"));
-        let late = body.iter().skip_while(|stmt| is_docstring(stmt) || is_future(stmt, "")).find(|stmt| is_future(stmt, ""));
+        let late =
+            body.iter().skip_while(|stmt| is_docstring(stmt) || is_future(stmt, "")).find(|stmt| is_future(stmt, ""));
         if let Some(late) = late {
             let origin = self.origin(id, late.range());
             let text = "`from __future__` must be the first statement";
@@ -279,7 +296,11 @@ impl Machine<'_> {
                 for (i, target) in targets.iter().enumerate() {
                     let starred = target.is_starred_expr();
                     let item = values.as_ref().filter(|_| !starred).map(|v| v[i].clone());
-                    self.assign(frame, target, item.unwrap_or_else(|| unknown("it is unpacked from something unknown")));
+                    self.assign(
+                        frame,
+                        target,
+                        item.unwrap_or_else(|| unknown("it is unpacked from something unknown")),
+                    );
                 }
             }
             Expr::Starred(starred) => self.assign(frame, &starred.value, value),
@@ -770,7 +791,8 @@ impl<'a> Visitor<'a> for Bound {
                 name.as_str().split('.').next().unwrap_or_default().to_owned()
             })),
             Stmt::ImportFrom(import) => {
-                self.names.extend(import.names.iter().map(|alias| alias.asname.as_ref().unwrap_or(&alias.name).to_string()));
+                self.names
+                    .extend(import.names.iter().map(|alias| alias.asname.as_ref().unwrap_or(&alias.name).to_string()));
             }
             Stmt::AnnAssign(_) => {
                 self.annotated = true;
@@ -858,7 +880,12 @@ impl<'a> Visitor<'a> for Used {
                 self.names.insert(name.id.to_string());
             }
             // These have names of their own.
-            Expr::Lambda(_) | Expr::ListComp(_) | Expr::SetComp(_) | Expr::DictComp(_) | Expr::Generator(_) | Expr::Named(_) => {}
+            Expr::Lambda(_)
+            | Expr::ListComp(_)
+            | Expr::SetComp(_)
+            | Expr::DictComp(_)
+            | Expr::Generator(_)
+            | Expr::Named(_) => {}
             // What is not evaluated is not missed.
             Expr::BoolOp(_) | Expr::If(_) => {}
             _ => walk_expr(self, expr),

@@ -208,7 +208,9 @@ impl<'s> Machine<'s> {
             name: name.to_owned(),
             package: package.to_owned(),
             path,
-            lines: std::iter::once(0).chain(clean.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1)).collect(),
+            lines: std::iter::once(0)
+                .chain(clean.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
+                .collect(),
             clean: clean.clone(),
             text: text.clone(),
             env: Env::new(),
@@ -316,7 +318,9 @@ impl<'s> Machine<'s> {
             }
             (Some(name), Some(id)) => match self.attribute_of_module(id, name) {
                 Ok(value) => value,
-                Err(raise) => unknown(format!("`{name}` cannot be imported from `{}`: {}", import.module, raise.text())),
+                Err(raise) => {
+                    unknown(format!("`{name}` cannot be imported from `{}`: {}", import.module, raise.text()))
+                }
             },
         }
     }
@@ -344,7 +348,9 @@ impl<'s> Machine<'s> {
         let inner = format!("{}.{name}", self.modules[id].name);
         match self.module(&inner) {
             Ok(Some(id)) => Ok(Value::Module(id)),
-            Ok(None) if self.modules[id].env.contains_key("__getattr__") => Ok(unknown("a module's `__getattr__` answers")),
+            Ok(None) if self.modules[id].env.contains_key("__getattr__") => {
+                Ok(unknown("a module's `__getattr__` answers"))
+            }
             Ok(None) if self.modules[id].running => Ok(unknown(format!("`{name}` is imported in circles"))),
             Ok(None) => match &self.modules[id].star {
                 Some(reason) => Ok(Value::Unknown(reason.clone())),

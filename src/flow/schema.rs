@@ -164,7 +164,9 @@ impl Machine<'_> {
         }
         match name {
             "builtins.object" | "typing.Any" | "builtins.type" | "typing.Type" => Ok(Js::any()),
-            "typing.AnyStr" => Ok(Js::new(json!({"anyOf": [{"format": "binary", "type": "string"}, {"type": "string"}]}), Sort::Other)),
+            "typing.AnyStr" => {
+                Ok(Js::new(json!({"anyOf": [{"format": "binary", "type": "string"}, {"type": "string"}]}), Sort::Other))
+            }
             "typing.Callable" | "collections.abc.Callable" => Err(Bad::Skip),
             "pydantic.JsonValue" => {
                 self.definitions.insert("JsonValue".to_owned(), (0, json!({})));
@@ -196,7 +198,11 @@ impl Machine<'_> {
             "set" | "Set" | "frozenset" | "FrozenSet" | "AbstractSet" | "MutableSet" => {
                 arity(1)?;
                 let items = self.argument(args, place)?;
-                let sort = if matches!(last, "AbstractSet" | "MutableSet") || module == "collections.abc" { Sort::Other } else { Sort::Array };
+                let sort = if matches!(last, "AbstractSet" | "MutableSet") || module == "collections.abc" {
+                    Sort::Other
+                } else {
+                    Sort::Array
+                };
                 Js::new(json!({"type": "array", "items": items, "uniqueItems": true}), sort)
             }
             "tuple" | "Tuple" => return self.tuple(args, place),
@@ -206,7 +212,17 @@ impl Machine<'_> {
                 return self.dict(args, sort, place);
             }
             "DefaultDict" | "defaultdict" => match args {
-                [_, Value::Extern(value)] if matches!(&**value, "builtins.int" | "builtins.str" | "builtins.float" | "builtins.list" | "builtins.dict" | "builtins.set") => {
+                [_, Value::Extern(value)]
+                    if matches!(
+                        &**value,
+                        "builtins.int"
+                            | "builtins.str"
+                            | "builtins.float"
+                            | "builtins.list"
+                            | "builtins.dict"
+                            | "builtins.set"
+                    ) =>
+                {
                     return self.dict(args, Sort::Other, place);
                 }
                 _ => return Err(Bad::vague("the default of a `defaultdict` is left to Python")),
@@ -233,7 +249,10 @@ impl Machine<'_> {
             }
             "Json" => {
                 let inner = self.argument(args, place)?;
-                Js::new(json!({"type": "string", "contentMediaType": "application/json", "contentSchema": inner}), Sort::Other)
+                Js::new(
+                    json!({"type": "string", "contentMediaType": "application/json", "contentSchema": inner}),
+                    Sort::Other,
+                )
             }
             _ => return Err(Bad::vague(format!("`{origin}` is left to Python"))),
         })
@@ -358,10 +377,14 @@ impl Machine<'_> {
             "confrozenset" => "builtins.frozenset",
             _ => return Err(Bad::vague("the annotation is no type that can be read")),
         };
-        let item = matches!(last, "conlist" | "conset" | "confrozenset").then(|| made.args.arg(0, "item_type").cloned()).flatten();
+        let item = matches!(last, "conlist" | "conset" | "confrozenset")
+            .then(|| made.args.arg(0, "item_type").cloned())
+            .flatten();
         let mut js = match item {
             Some(item) => self.generic(base, &[item], place)?,
-            None if made.args.pos.is_empty() && !matches!(last, "conlist" | "conset" | "confrozenset") => self.named(base, place)?,
+            None if made.args.pos.is_empty() && !matches!(last, "conlist" | "conset" | "confrozenset") => {
+                self.named(base, place)?
+            }
             None => return Err(Bad::vague("the constraints are left to Python")),
         };
         for (key, value) in &made.args.kw {
@@ -387,7 +410,10 @@ impl Machine<'_> {
             Annotation::Text(expr) => {
                 let names = names_in(expr);
                 if names.iter().any(|name| class.env.borrow().contains_key(name)) {
-                    return Err(Bad::vague(format!("an annotation of `{}` uses a name of the class itself", class.name)));
+                    return Err(Bad::vague(format!(
+                        "an annotation of `{}` uses a name of the class itself",
+                        class.name
+                    )));
                 }
                 match self.eval(&Frame::top(class.module), expr) {
                     Ok(Value::Str(text)) => Ok(Value::Forward(text)),
@@ -401,10 +427,32 @@ impl Machine<'_> {
     /// A text that pydantic looks at where Prefect makes its model: it sees the built-in names only.
     pub fn annotation_in_prefect(&mut self, annotation: &Annotation) -> Result<Value, Bad> {
         const SEEN: &[&str] = &[
-            "typing", "t", "inspect", "pydantic", "V2BaseModel", "ConfigDict", "PydanticUndefinedAnnotation", "create_model",
-            "PydanticUserError", "FieldInfo", "TypeAdapter", "GenerateEmptySchemaForUserClasses", "is_v2_model", "is_v2_type",
-            "has_v2_type_as_param", "process_v2_params", "create_v2_schema", "name_", "model_cfg", "model_base", "model_fields",
-            "model", "adapter", "schema", "CheckParameter", "Parameters",
+            "typing",
+            "t",
+            "inspect",
+            "pydantic",
+            "V2BaseModel",
+            "ConfigDict",
+            "PydanticUndefinedAnnotation",
+            "create_model",
+            "PydanticUserError",
+            "FieldInfo",
+            "TypeAdapter",
+            "GenerateEmptySchemaForUserClasses",
+            "is_v2_model",
+            "is_v2_type",
+            "has_v2_type_as_param",
+            "process_v2_params",
+            "create_v2_schema",
+            "name_",
+            "model_cfg",
+            "model_base",
+            "model_fields",
+            "model",
+            "adapter",
+            "schema",
+            "CheckParameter",
+            "Parameters",
         ];
         match annotation {
             Annotation::Now(value) => Ok(value.clone()),
@@ -466,7 +514,9 @@ impl Machine<'_> {
         let id = Rc::as_ptr(alias) as usize;
         self.definition_of(&alias.name, id, |m| {
             let value = match &alias.value {
-                Annotation::Now(value) if mentions_forward(value) => return Err(Bad::vague("the alias refers to names in texts")),
+                Annotation::Now(value) if mentions_forward(value) => {
+                    return Err(Bad::vague("the alias refers to names in texts"));
+                }
                 Annotation::Now(value) => value.clone(),
                 Annotation::Broken => return Err(Bad::vague("the alias is no expression")),
                 Annotation::Text(expr) => match m.eval(&Frame::top(alias.module), expr) {
@@ -500,7 +550,9 @@ impl Machine<'_> {
                     Ok(Json::Object(map))
                 })
             }
-            Kind::Dataclass(_) if !place.plain => Err(Bad::vague(format!("the configuration of a model reaches into `{name}`"))),
+            Kind::Dataclass(_) if !place.plain => {
+                Err(Bad::vague(format!("the configuration of a model reaches into `{name}`")))
+            }
             Kind::Dataclass(shape) => {
                 let inner = Place { class: Some(class.clone()), arbitrary: false, plain: true };
                 self.definition_of(&name, id, |m| {
@@ -666,9 +718,12 @@ impl Machine<'_> {
 
     /// Beside a reference, what the definition says already is left out.
     pub fn drop_redundant(&self, map: &mut Map<String, Json>) {
-        let Some(name) = map.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix("#/definitions/")) else { return };
+        let Some(name) = map.get("$ref").and_then(Json::as_str).and_then(|r| r.strip_prefix("#/definitions/")) else {
+            return;
+        };
         let Some((_, Json::Object(definition))) = self.definitions.get(name) else { return };
-        let redundant: Vec<String> = map.iter().filter(|(k, v)| *k != "$ref" && definition.get(*k) == Some(v)).map(|(k, _)| k.clone()).collect();
+        let redundant: Vec<String> =
+            map.iter().filter(|(k, v)| *k != "$ref" && definition.get(*k) == Some(v)).map(|(k, _)| k.clone()).collect();
         for key in redundant {
             map.shift_remove(&key);
         }
@@ -679,7 +734,11 @@ impl Machine<'_> {
         let mut needed = 0;
         for field in &shape.fields {
             let (ty, extras) = self.field_of(field)?;
-            if matches!(&field.default, Some(Value::Made(_))) || !extras.limits.is_empty() || !extras.updates.is_empty() || !extras.extra.is_empty() {
+            if matches!(&field.default, Some(Value::Made(_)))
+                || !extras.limits.is_empty()
+                || !extras.updates.is_empty()
+                || !extras.extra.is_empty()
+            {
                 return Err(Bad::vague("the fields of a named tuple are left to Python"));
             }
             let js = self.schema(&ty, place)?;
@@ -718,9 +777,22 @@ fn check_config(key: &str, value: &Value) -> Result<(), Bad> {
         ("json_schema_extra", Value::Dict(_)) => true,
         ("protected_namespaces", _) => true,
         (
-            "arbitrary_types_allowed" | "frozen" | "populate_by_name" | "validate_by_name" | "validate_assignment" | "validate_default"
-            | "from_attributes" | "use_enum_values" | "strict" | "str_strip_whitespace" | "str_to_lower" | "str_to_upper"
-            | "hide_input_in_errors" | "coerce_numbers_to_str" | "validate_return" | "allow_inf_nan",
+            "arbitrary_types_allowed"
+            | "frozen"
+            | "populate_by_name"
+            | "validate_by_name"
+            | "validate_assignment"
+            | "validate_default"
+            | "from_attributes"
+            | "use_enum_values"
+            | "strict"
+            | "str_strip_whitespace"
+            | "str_to_lower"
+            | "str_to_upper"
+            | "hide_input_in_errors"
+            | "coerce_numbers_to_str"
+            | "validate_return"
+            | "allow_inf_nan",
             Value::Bool(_),
         ) => true,
         _ => false,
@@ -732,7 +804,12 @@ fn check_config(key: &str, value: &Value) -> Result<(), Bad> {
 fn any_of(schemas: Vec<Json>) -> Map<String, Json> {
     let mut members: Vec<Json> = Vec::new();
     for schema in schemas {
-        let nested = schema.as_object().filter(|map| map.len() == 1).and_then(|map| map.get("anyOf")).and_then(Json::as_array).cloned();
+        let nested = schema
+            .as_object()
+            .filter(|map| map.len() == 1)
+            .and_then(|map| map.get("anyOf"))
+            .and_then(Json::as_array)
+            .cloned();
         for member in nested.unwrap_or_else(|| vec![schema]) {
             if !members.contains(&member) {
                 members.push(member);

@@ -53,7 +53,11 @@ pub(super) fn refusal(text: &str) -> Option<String> {
     loop {
         match lexer.next_token() {
             TokenKind::EndOfFile => return None,
-            TokenKind::Lpar | TokenKind::Lsqb | TokenKind::Lbrace | TokenKind::FStringStart | TokenKind::TStringStart => {
+            TokenKind::Lpar
+            | TokenKind::Lsqb
+            | TokenKind::Lbrace
+            | TokenKind::FStringStart
+            | TokenKind::TStringStart => {
                 chains.push(0);
             }
             TokenKind::Rpar | TokenKind::Rsqb | TokenKind::Rbrace | TokenKind::FStringEnd | TokenKind::TStringEnd => {
@@ -92,7 +96,8 @@ mod tests {
         assert_eq!(refusal("x = [1, 2, (3, {4: 5})]\ndef f(a: int = 3):\n    return f'{a}'\n"), None);
         let table = format!("T = {{{}}}\n", "'k': -1.5, ".repeat(20_000));
         assert_eq!(refusal(&table), None);
-        for hostile in ["(".repeat(100_000), "not ".repeat(100_000), format!("x{}", ".y".repeat(100_000)), "a+".repeat(90_000)]
+        for hostile in
+            ["(".repeat(100_000), "not ".repeat(100_000), format!("x{}", ".y".repeat(100_000)), "a+".repeat(90_000)]
         {
             assert!(refusal(&hostile).is_some());
         }

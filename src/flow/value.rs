@@ -298,7 +298,12 @@ impl Value {
             Value::Bytes(b) => !b.is_empty(),
             Value::List(v) | Value::Tuple(v) | Value::Set(v) | Value::FrozenSet(v) => !v.is_empty(),
             Value::Dict(v) => !v.is_empty(),
-            Value::Flow(_) | Value::Function(_) | Value::Class(_) | Value::Lazy(_) | Value::Lambda(..) | Value::Module(_) => true,
+            Value::Flow(_)
+            | Value::Function(_)
+            | Value::Class(_)
+            | Value::Lazy(_)
+            | Value::Lambda(..)
+            | Value::Module(_) => true,
             _ => return None,
         })
     }
@@ -332,15 +337,16 @@ fn same_within(a: &Value, b: &Value, budget: &mut u32) -> bool {
         return false;
     }
     *budget -= 1;
-    let mut all = |a: &[Value], b: &[Value]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_within(a, b, budget));
+    let mut all =
+        |a: &[Value], b: &[Value]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_within(a, b, budget));
     match (a, b) {
         (Value::None, Value::None) | (Value::Ellipsis, Value::Ellipsis) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::Int(a), Value::Int(b)) => a == b,
         (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
-        (Value::Str(a), Value::Str(b)) | (Value::Extern(a), Value::Extern(b)) | (Value::Forward(a), Value::Forward(b)) => {
-            a == b
-        }
+        (Value::Str(a), Value::Str(b))
+        | (Value::Extern(a), Value::Extern(b))
+        | (Value::Forward(a), Value::Forward(b)) => a == b,
         (Value::Bytes(a), Value::Bytes(b)) => a == b,
         (Value::List(a), Value::List(b))
         | (Value::Tuple(a), Value::Tuple(b))
@@ -348,7 +354,9 @@ fn same_within(a: &Value, b: &Value, budget: &mut u32) -> bool {
         | (Value::Literal(a), Value::Literal(b)) => all(a, b),
         (Value::Dict(a), Value::Dict(b)) => {
             a.len() == b.len()
-                && a.iter().zip(b.iter()).all(|(a, b)| same_within(&a.0, &b.0, budget) && same_within(&a.1, &b.1, budget))
+                && a.iter()
+                    .zip(b.iter())
+                    .all(|(a, b)| same_within(&a.0, &b.0, budget) && same_within(&a.1, &b.1, budget))
         }
         (Value::Data(a), Value::Data(b)) => a.class == b.class && a.json == b.json,
         (Value::Generic(a, x), Value::Generic(b, y)) => a == b && all(x, y),

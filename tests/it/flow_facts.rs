@@ -66,14 +66,18 @@ fn prefect(cases: &[Case]) -> Vec<Value> {
         .stderr(Stdio::null())
         .spawn()
         .expect("python starts");
-    let batch: Vec<Value> = cases.iter().map(|case| json!({"files": case.files, "entrypoint": case.entrypoint})).collect();
+    let batch: Vec<Value> =
+        cases.iter().map(|case| json!({"files": case.files, "entrypoint": case.entrypoint})).collect();
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let text = serde_json::to_string(&batch).expect("it is JSON");
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().expect("python ends");
     writer.join().expect("the writer ends").expect("python reads");
-    let answers: Vec<Value> =
-        String::from_utf8(output.stdout).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let answers: Vec<Value> = String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(answers.len(), cases.len());
     answers
 }
@@ -92,8 +96,11 @@ fn disagreement(case: &Case, ours: &Answer, theirs: &Value) -> Option<String> {
             let (ours, theirs) = (normal(&said), normal(&theirs));
             let differ = |key: &&&str| ours[**key] != theirs[**key];
             let keys = ["name", "description", "version", "schema"];
-            let texts: Vec<String> =
-                keys.iter().filter(differ).map(|key| format!("  ours   {}\n  theirs {}", ours[*key], theirs[*key])).collect();
+            let texts: Vec<String> = keys
+                .iter()
+                .filter(differ)
+                .map(|key| format!("  ours   {}\n  theirs {}", ours[*key], theirs[*key]))
+                .collect();
             (!texts.is_empty()).then(|| format!("{}:\n{}", case.id, texts.join("\n")))
         }
         (Answer::Known { .. }, Some(error)) => Some(format!("{}: ours is known, theirs {error}", case.id)),
@@ -155,7 +162,8 @@ fn recorded_examples_agree() {
 fn written() -> Vec<Case> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/flows");
     let mut cases = Vec::new();
-    let mut entries: Vec<_> = fs::read_dir(&dir).expect("it exists").map(|entry| entry.expect("readable").path()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(&dir).expect("it exists").map(|entry| entry.expect("readable").path()).collect();
     entries.sort();
     for path in entries {
         let name = path.file_name().expect("named").to_string_lossy().into_owned();
@@ -169,7 +177,11 @@ fn written() -> Vec<Case> {
             }
         } else if name.ends_with(".py") {
             let text = fs::read_to_string(&path).expect("readable");
-            let first = text.lines().next().and_then(|line| line.trim_start_matches('\u{feff}').strip_prefix("# try: ")).expect("`# try:` names the objects");
+            let first = text
+                .lines()
+                .next()
+                .and_then(|line| line.trim_start_matches('\u{feff}').strip_prefix("# try: "))
+                .expect("`# try:` names the objects");
             cases.extend(first.split(' ').map(|object| Case::one(format!("{name}:{object}"), text.clone(), object)));
         }
     }
@@ -197,10 +209,26 @@ fn generated() -> Vec<Case> {
         let (annotation, default) = line.split_once(" = ").map_or((line, None), |(a, d)| (a, Some(d)));
         let default = default.map(|d| format!(" = {d}")).unwrap_or_default();
         let quoted = format!("{annotation:?}");
-        for (style, future, annotation) in [("code", "", annotation), ("late", "from __future__ import annotations\n", annotation), ("text", "", &quoted)]
-        {
-            let text = format!("{future}{PRELUDE}\n@flow\ndef f(p: {annotation}{default}, other: int = 1):\n    pass\n");
+        for (style, future, annotation) in [
+            ("code", "", annotation),
+            ("late", "from __future__ import annotations\n", annotation),
+            ("text", "", &quoted),
+        ] {
+            let text =
+                format!("{future}{PRELUDE}\n@flow\ndef f(p: {annotation}{default}, other: int = 1):\n    pass\n");
             cases.push(Case::one(format!("{style} {line}"), text, "f"));
+        }
+        for (kind, head) in [
+            ("model", "class Holder(BaseModel):"),
+            ("dataclass", "@dataclass\nclass Holder:"),
+            ("row", "class Holder(NamedTuple):"),
+            ("dict", "class Holder(TypedDict):"),
+        ] {
+            let default = if kind == "dict" { "" } else { &default };
+            let text = format!(
+                "{PRELUDE}\n{head}\n    some_field: {annotation}{default}\n\n@flow\ndef f(p: Holder, q: Optional[List[Holder]] = None):\n    pass\n"
+            );
+            cases.push(Case::one(format!("{kind} {line}"), text, "f"));
         }
     }
     cases
@@ -252,7 +280,9 @@ fn hostile_code_ends_in_an_answer() {
         format!("{head}from typing import List\nA = List['A']\n@flow\ndef f(a: A): ...\n"),
         format!("{head}type A = list[A]\n@flow\ndef f(a: A): ...\n"),
         format!("{head}type A = A\n@flow\ndef f(a: A): ...\n"),
-        format!("{head}from pydantic import BaseModel\nclass A(BaseModel):\n    a: 'B'\nclass B(BaseModel):\n    b: A\n@flow\ndef f(a: A): ...\n"),
+        format!(
+            "{head}from pydantic import BaseModel\nclass A(BaseModel):\n    a: 'B'\nclass B(BaseModel):\n    b: A\n@flow\ndef f(a: A): ...\n"
+        ),
         format!("{head}X = 'x' * 10 ** 9\n@flow\ndef f(a=X): ...\n"),
         format!("{head}{}@flow\ndef f(a=X): ...\n", "X = 'x'\n".to_owned() + &"X = X + X\n".repeat(200)),
         format!("{head}{}@flow\ndef f(a=X): ...\n", "X = [1]\n".to_owned() + &"X = [X, X]\n".repeat(200)),
@@ -260,7 +290,10 @@ fn hostile_code_ends_in_an_answer() {
     ];
     for (at, text) in hostile.iter().enumerate() {
         for object in ["f", "X", "A"] {
-            assert!(!matches!(Case::one(format!("hostile {at}"), text.as_str(), object).answer(), Answer::NeedsFiles(_)));
+            assert!(!matches!(
+                Case::one(format!("hostile {at}"), text.as_str(), object).answer(),
+                Answer::NeedsFiles(_)
+            ));
         }
     }
     let cyclic = BTreeMap::from([
@@ -283,7 +316,8 @@ fn files_are_named_and_problems_have_places() {
 
     let case = Case::one("reserved", "from prefect import flow\n@flow\ndef f(wait_for, _x): ...\n", "f");
     let Answer::Invalid(diagnostics) = case.answer() else { panic!("reserved names are invalid") };
-    let places: Vec<String> = diagnostics.iter().map(|d| format!("{} {}", d.code, d.origin().expect("placed"))).collect();
+    let places: Vec<String> =
+        diagnostics.iter().map(|d| format!("{} {}", d.code, d.origin().expect("placed"))).collect();
     assert_eq!(places, ["E0206 my_flows.py:3:7", "E0207 my_flows.py:3:17"]);
 
     let missing: Entrypoint = "flows/x.py:f".parse().expect("well formed");
@@ -291,7 +325,9 @@ fn files_are_named_and_problems_have_places() {
     let asked = facts(&missing, &RepoPath::new("jobs"), &Sources::new());
     assert_eq!(asked, Answer::NeedsFiles(BTreeSet::from([path.clone()])));
     let sources: Sources = [(path, None)].into_iter().collect();
-    let Answer::Invalid(diagnostics) = facts(&missing, &RepoPath::new("jobs"), &sources) else { panic!("it is missing") };
+    let Answer::Invalid(diagnostics) = facts(&missing, &RepoPath::new("jobs"), &sources) else {
+        panic!("it is missing")
+    };
     assert_eq!(diagnostics[0].code, "E0201");
 
     let files = BTreeMap::from([
