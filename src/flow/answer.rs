@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use super::machine::{Frame, Machine, Raise, unknown};
 use super::schema::{Bad, Place};
 use super::value::{Annotation, Flow, Function, Value};
-use super::{Answer, Entrypoint, Reason, Sources};
+use super::{Answer, Entrypoint, Reason, Sources, Unsure};
 use crate::diagnostic::{Diagnostic, did_you_mean, nearest};
 use crate::model::{FlowFacts, Origin, RepoPath};
 
@@ -52,7 +52,7 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
         }
         Ok(value) => value,
         Err(Raise::Name(_)) => return Err(missing(machine, id, entrypoint, &path)),
-        Err(raise) => return Err(Answer::NeedsPython(vec![Reason::new(raise.text(), Some(Origin::whole(path)))])),
+        Err(raise) => return Err(Answer::NeedsPython(vec![Reason::new(raise.text(), Some(Origin::whole(path)))].into())),
     };
     for part in parts {
         let at = ruff_text_size::TextRange::default();
@@ -69,7 +69,7 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
             other_flows(machine, id, &flow)?;
             Ok(flow)
         }
-        Value::Unknown(reason) => Err(Answer::NeedsPython(vec![(*reason).clone()])),
+        Value::Unknown(reason) => Err(Answer::NeedsPython(vec![(*reason).clone()].into())),
         Value::Function(function) => Err(no_flow(entrypoint, &function.origin, &function)),
         Value::Class(class) => Err(Answer::Invalid(vec![
             Diagnostic::error("E0204", format!("`{}` is a class, not a flow", entrypoint.object()))
@@ -77,7 +77,7 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
         ])),
         Value::Extern(name) => {
             let text = format!("`{name}` is not part of the repository");
-            Err(Answer::NeedsPython(vec![Reason::new(text, Some(Origin::whole(path)))]))
+            Err(Answer::NeedsPython(vec![Reason::new(text, Some(Origin::whole(path)))].into()))
         }
         Value::FlowMaker(_)
         | Value::Static(_)
@@ -87,7 +87,7 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
         | Value::Bound(_) => Err(Answer::NeedsPython(vec![Reason::new(
             "the object is only known when the code runs",
             Some(Origin::whole(path)),
-        )])),
+        )].into())),
         _ => Err(Answer::Invalid(vec![
             Diagnostic::error("E0204", format!("`{}` is not a flow", entrypoint.object()))
                 .at(Origin::whole(path), "")
@@ -103,12 +103,12 @@ fn load(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
         Entrypoint::File { path, .. } => {
             if path.starts_with('/') {
                 let reason = format!("`{path}` is an absolute path, outside the repository");
-                return Err(Answer::NeedsPython(vec![Reason::new(reason, None)]));
+                return Err(Answer::NeedsPython(vec![Reason::new(reason, None)].into()));
             }
             let file = base.join(path);
             if file.escapes() {
                 let reason = format!("`{path}` leads out of the repository");
-                return Err(Answer::NeedsPython(vec![Reason::new(reason, None)]));
+                return Err(Answer::NeedsPython(vec![Reason::new(reason, None)].into()));
             }
             match machine.file(&file) {
                 Err(()) => Err(pending(machine)),
@@ -131,7 +131,7 @@ fn load(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
             Ok(Some(id)) => Ok(id),
             Ok(None) => {
                 let text = format!("the module `{module}` is not part of the repository");
-                Err(Answer::NeedsPython(vec![Reason::new(text, None)]))
+                Err(Answer::NeedsPython(vec![Reason::new(text, None)].into()))
             }
         },
     }
@@ -147,7 +147,7 @@ fn broken(reason: &Reason) -> Answer {
         (Some(error), Some(origin)) => Answer::Invalid(vec![
             Diagnostic::error("E0202", format!("`{}` is not valid Python", origin.file)).at(origin.clone(), error),
         ]),
-        _ => Answer::NeedsPython(vec![reason.clone()]),
+        _ => Answer::NeedsPython(vec![reason.clone()].into()),
     }
 }
 
@@ -208,7 +208,7 @@ fn other_flows(machine: &mut Machine<'_>, id: usize, wanted: &Rc<Flow>) -> Resul
             && (!faults(&flow).is_empty() || clash(&flow.function).is_some() || flow.doubt.is_some())
         {
             let text = format!("the flow `{}` of the same file cannot be imported", flow.name);
-            return Err(Answer::NeedsPython(vec![Reason::new(text, Some(flow.function.origin.clone()))]));
+            return Err(Answer::NeedsPython(vec![Reason::new(text, Some(flow.function.origin.clone()))].into()));
         }
     }
     match machine.modules[id].broken.clone() {
@@ -243,7 +243,7 @@ fn faults(flow: &Flow) -> Vec<Diagnostic> {
 /// The facts of a flow.
 fn known(machine: &mut Machine<'_>, flow: &Rc<Flow>) -> Answer {
     if let Some(reason) = &flow.doubt {
-        return Answer::NeedsPython(vec![reason.clone()]);
+        return Answer::NeedsPython(vec![reason.clone()].into());
     }
     let faults = faults(flow);
     if !faults.is_empty() {
@@ -252,7 +252,8 @@ fn known(machine: &mut Machine<'_>, flow: &Rc<Flow>) -> Answer {
     let function = &flow.function;
     let schema = match schema(machine, function) {
         Ok(schema) => schema,
-        Err(reasons) => return Answer::NeedsPython(reasons),
+        // The name holds whatever the parameters are.
+        Err(reasons) => return Answer::NeedsPython(Unsure { name: Some(flow.name.clone()), reasons }),
     };
     if let Some(reason) =
         machine.modules.iter().find_map(|module| module.broken.clone()).filter(|_| !machine.modules.is_empty())

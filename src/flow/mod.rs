@@ -63,6 +63,21 @@ impl Reason {
     }
 }
 
+/// What can be said of a flow that only Python can tell in full.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unsure {
+    /// Its name, if that is certain.
+    pub name: Option<String>,
+    /// Why the rest is not.
+    pub reasons: Vec<Reason>,
+}
+
+impl From<Vec<Reason>> for Unsure {
+    fn from(reasons: Vec<Reason>) -> Self {
+        Unsure { name: None, reasons }
+    }
+}
+
 /// What can be said of an entrypoint.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
@@ -76,7 +91,7 @@ pub enum Answer {
     /// Nothing yet: these files, or the knowledge that they do not exist, are needed.
     NeedsFiles(BTreeSet<RepoPath>),
     /// Only Python can tell.
-    NeedsPython(Vec<Reason>),
+    NeedsPython(Unsure),
     /// Prefect would refuse it.
     Invalid(Vec<Diagnostic>),
 }
@@ -86,7 +101,7 @@ pub enum Answer {
 /// Call it again with the files it names in [`Answer::NeedsFiles`] until it answers otherwise; each round names at
 /// least one file that was not loaded.
 pub fn facts(entrypoint: &Entrypoint, base: &RepoPath, sources: &Sources) -> Answer {
-    let failed = |text: &str| Answer::NeedsPython(vec![Reason::new(text, None)]);
+    let failed = |text: &str| Answer::NeedsPython(vec![Reason::new(text, None)].into());
     std::thread::scope(|scope| {
         let work = || {
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| answer::answer(entrypoint, base, sources)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::Serialize;
@@ -17,6 +18,8 @@ use super::protocol::{BOOTSTRAP, PROGRAM};
 const LINE_LIMIT: u64 = 80 << 20;
 /// Characters of the helper's stderr that are kept for messages.
 const TAIL: usize = 4096;
+/// How long to wait for the end of the stderr of a helper that is gone.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A started helper. Dropping it ends the helper and whatever the helper runs.
 pub(super) struct Process {
@@ -54,18 +57,29 @@ impl Process {
 
     /// Waits for the first line. Imports may print much to stderr meanwhile, which must not block them.
     pub async fn greeting<T: DeserializeOwned>(&mut self) -> Result<T, String> {
-        let Process { answers, stderr, .. } = self;
-        let mut said = Vec::new();
-        let mut line = Vec::new();
-        tokio::select! {
-            () = collect(stderr, &mut said) => {
-                let _ = answers.take(LINE_LIMIT).read_until(b'\n', &mut line).await;
+        let (mut said, mut line) = (Vec::new(), Vec::new());
+        let answers = &mut self.answers;
+        {
+            let read = async { answers.take(LINE_LIMIT).read_until(b'\n', &mut line).await };
+            tokio::pin!(read);
+            tokio::select! {
+                _ = &mut read => {}
+                () = collect(&mut self.stderr, &mut said) => {
+                    let _ = read.await;
+                }
             }
-            _ = async { answers.take(LINE_LIMIT).read_until(b'\n', &mut line).await } => {}
         }
-        let parsed = serde_json::from_slice(&line).map_err(|_| self.last_words(said));
-        self.greeted = parsed.is_ok();
-        parsed
+        if let Ok(greeting) = serde_json::from_slice(&line) {
+            self.greeted = true;
+            return Ok(greeting);
+        }
+        self.listen(&mut said).await;
+        Err(self.last_words(&said))
+    }
+
+    /// Takes what a helper that is ending still has to say. A child of it may hold the pipe open: no long wait.
+    async fn listen(&mut self, said: &mut Vec<u8>) {
+        let _ = tokio::time::timeout(LAST_WORDS, collect(&mut self.stderr, said)).await;
     }
 
     /// Sends one line.
@@ -83,10 +97,8 @@ impl Process {
             Ok(n) if n > 0 => serde_json::from_slice(&line).map_err(|error| format!("it sent something odd: {error}")),
             Ok(_) => {
                 let mut said = Vec::new();
-                // A child of a dead helper may hold the pipe open: what is there at once has to do.
-                let wait = std::time::Duration::from_millis(200);
-                let _ = tokio::time::timeout(wait, collect(&mut self.stderr, &mut said)).await;
-                Err(self.last_words(said))
+                self.listen(&mut said).await;
+                Err(self.last_words(&said))
             }
             Err(error) => Err(error.to_string()),
         }
@@ -98,8 +110,8 @@ impl Process {
     }
 
     /// What it said on stderr, or at least how it ended.
-    fn last_words(&mut self, said: Vec<u8>) -> String {
-        let said = String::from_utf8_lossy(&said);
+    fn last_words(&mut self, said: &[u8]) -> String {
+        let said = String::from_utf8_lossy(said);
         match (said.trim(), self.child.try_wait()) {
             ("", Ok(Some(status))) => format!("it ended with {status} and said nothing"),
             ("", _) => "it said nothing".to_owned(),

@@ -53,9 +53,9 @@ pub fn read_statically(reading: &Reading, filled: &[Filled]) -> Answers {
             Ok(Answer::Known { facts, .. }) => {
                 answers.known.insert(seen, FlowAnswer::Known(facts));
             }
-            Ok(Answer::NeedsPython(reasons)) => {
-                answers.known.insert(seen.clone(), FlowAnswer::AtApply { name: None });
-                answers.open.insert(seen, reasons);
+            Ok(Answer::NeedsPython(unsure)) => {
+                answers.known.insert(seen.clone(), FlowAnswer::AtApply { name: unsure.name });
+                answers.open.insert(seen, unsure.reasons);
             }
             Ok(Answer::Invalid(problems)) => {
                 answers.diagnostics.extend(problems.into_iter().map(|problem| from_entrypoint(problem, one)));
@@ -164,7 +164,7 @@ fn without_python(error: &PythonError, filled: &[Filled], answers: &mut Answers)
     let open = std::mem::take(&mut answers.open);
     for (seen, reasons) in open {
         let Some(one) = filled.iter().find(|one| self::seen(one) == seen) else { continue };
-        let mut problem = Diagnostic::error("E0251", format!("only Python can tell what `{}` takes", seen.1))
+        let mut problem = Diagnostic::error("E0208", format!("only Python can tell what `{}` takes", seen.1))
             .at(one.place(&Path::of("entrypoint")), "")
             .help(format!("{error}; {}", error.help()));
         for reason in reasons {

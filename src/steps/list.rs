@@ -275,3 +275,20 @@ fn seal(masker: &Masker, value: Value) -> Tree {
         plain => Tree::from(plain),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Floor 4 runs lists inside a `JoinSet`.
+    #[test]
+    fn a_running_list_may_move_between_threads() {
+        fn may_move<T: Send>(_: &T) {}
+        let mut fill = |inputs: &Tree, _: &Map| Ok(inputs.clone());
+        let mut scope = StepScope::new("/", Env::new(), &mut fill);
+        let running = run(&[], &mut scope, &|_| {});
+        may_move(&running);
+        drop(running);
+        assert!(scope.outputs.is_empty());
+    }
+}

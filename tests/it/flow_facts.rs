@@ -123,7 +123,7 @@ fn compare(cases: &[Case], answers: &[Value], rate: usize) {
             accepted += 1;
             match &ours {
                 Answer::Known { .. } => known += 1,
-                Answer::NeedsPython(reasons) => left.push(format!("{}: {}", case.id, reasons[0].text)),
+                Answer::NeedsPython(unsure) => left.push(format!("{}: {}", case.id, unsure.reasons[0].text)),
                 Answer::NeedsFiles(_) | Answer::Invalid(_) => {}
             }
         }
@@ -256,7 +256,7 @@ fn no_code_runs() {
     let f = Case::one("f", text.as_str(), "f").answer();
     assert!(matches!(&f, Answer::Known { facts, .. } if facts.name == "quiet"), "{f:?}");
     let g = Case::one("g", text.as_str(), "g").answer();
-    assert!(matches!(&g, Answer::NeedsPython(reasons) if reasons[0].parameter.as_deref() == Some("a")), "{g:?}");
+    assert!(matches!(&g, Answer::NeedsPython(unsure) if unsure.reasons[0].parameter.as_deref() == Some("a")), "{g:?}");
     assert!(!marker.exists());
 }
 

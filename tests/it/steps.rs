@@ -238,21 +238,22 @@ fn texts() -> Vec<String> {
     (0..4000).map(|_| (0..next(9)).map(|_| PARTS[next(PARTS.len())]).collect()).collect()
 }
 
+/// Writes a file from another process: while this one holds it open for writing, a fork may keep it busy.
+fn make(file: &Path, text: &str, mode: &str) {
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let script = "printf %s \"$1\" > \"$0\" && chmod \"$2\" \"$0\"";
+    assert!(Command::new("sh").args(["-c", script]).arg(file).args([text, mode]).status().unwrap().success());
+}
+
 fn fixture(root: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let make = |name: &str, text: &str, mode| {
-        let file = root.join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, text).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-    };
+    let make = |name: &str, text: &str, mode: &str| make(&root.join(name), text, mode);
     let tool = "#!/bin/sh\necho \"tool: $#: $*\"\n";
-    make("tool.sh", tool, 0o755);
-    make("sub/tool-in-sub", tool, 0o755);
-    make("bin/tool-on-path", tool, 0o755);
-    make("not-executable.sh", tool, 0o644);
-    make("no-shebang", "echo run by a shell\n", 0o755);
-    make("sub/deep/file", "", 0o644);
+    make("tool.sh", tool, "755");
+    make("sub/tool-in-sub", tool, "755");
+    make("bin/tool-on-path", tool, "755");
+    make("not-executable.sh", tool, "644");
+    make("no-shebang", "echo run by a shell\n", "755");
+    make("sub/deep/file", "", "644");
     std::os::unix::fs::symlink("sub", root.join("link")).unwrap();
 }
 
@@ -445,8 +446,7 @@ async fn megabytes_of_output_are_kept() {
 async fn pip_runs_with_the_projects_python() {
     let dir = tempfile::tempdir().unwrap();
     let python = dir.path().join("python");
-    std::fs::write(&python, "#!/bin/sh\necho \"$*\"\nexit $CODE\n").unwrap();
-    std::fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    make(&python, "#!/bin/sh\necho \"$*\"\nexit $CODE\n", "755");
     let steps =
         [Tree::from(json!({"prefect.deployments.steps.pip_install_requirements": {"requirements_file": "r.txt"}}))];
     for (code, with_python) in [("0", true), ("2", true), ("0", false)] {
