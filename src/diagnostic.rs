@@ -34,7 +34,7 @@ pub struct Label {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
-    /// `E0103` for errors, `W0103` for warnings; the number names the problem.
+    /// `E` for errors and `W` for warnings, and a number; one code has one meaning: see [`crate::explain`].
     pub code: &'static str,
     /// What is wrong, naming the thing.
     pub message: String,

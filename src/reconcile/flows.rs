@@ -164,7 +164,7 @@ fn without_python(error: &PythonError, filled: &[Filled], answers: &mut Answers)
     let open = std::mem::take(&mut answers.open);
     for (seen, reasons) in open {
         let Some(one) = filled.iter().find(|one| self::seen(one) == seen) else { continue };
-        let mut problem = Diagnostic::error("E0208", format!("only Python can tell what `{}` takes", seen.1))
+        let mut problem = Diagnostic::error("E0264", format!("only Python can tell what `{}` takes", seen.1))
             .at(one.place(&Path::of("entrypoint")), "")
             .help(format!("{error}; {}", error.help()));
         for reason in reasons {

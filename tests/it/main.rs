@@ -7,6 +7,10 @@ mod json_mode;
 mod local_server;
 mod python_helper;
 mod schedules;
+//! Integration tests: one binary, one module each.
+
+mod api;
+mod explain;
 mod settings;
 mod source;
 mod steps;

@@ -1,0 +1,58 @@
+//! 0400 to 0499: what does not fit the API, and ownership.
+
+use super::Page;
+
+pub(super) static PAGES: &[Page] = &[
+    Page {
+        code: "E0401",
+        title: "The work pool does not exist",
+        text: "\
+The API has no pool of this name, and the server refuses deployments on unknown pools. Create it first, or correct the
+name.
+
+    prefect work-pool create my-pool --type process",
+    },
+    Page {
+        code: "E0402",
+        title: "The work pool is for agents of Prefect 2",
+        text: "\
+Pools of type prefect-agent are served by agents, which Prefect 3 no longer has. Use a pool of a type that workers
+serve.",
+    },
+    Page {
+        code: "E0403",
+        title: "Service level agreements exist on Prefect Cloud only",
+        text: "\
+The API is a server of your own, which has no such agreements. Prefect notices after it has written the deployment;
+here nothing is written. Remove `sla`, or deploy to Prefect Cloud.",
+    },
+    Page {
+        code: "E0404",
+        title: "A job variable does not fit the work pool",
+        text: "\
+The base job template of a pool says which job variables there are and of which type. The server would refuse this one.
+The message names the path and what does not fit.",
+    },
+    Page {
+        code: "E0405",
+        title: "A parameter does not fit the flow",
+        text: "\
+The value does not fit the type that the flow declares, and the server would refuse it. Correct the value, or write
+`enforce_parameter_schema: false` to have nothing checked.",
+    },
+    Page {
+        code: "W0406",
+        title: "The ledger cannot be used",
+        text: "\
+The ledger, a block on the API, records what reconcile owns and last applied. It cannot be read, so this pass takes
+nothing for removed, resets no field that left git, and leaves the ledger alone. The message says what is wrong; see
+E0520, E0521 and E0522.",
+    },
+    Page {
+        code: "W0407",
+        title: "A deployment is declared twice",
+        text: "\
+Two declarations lead to the same flow and name. Prefect lets each overwrite the other in every run; reconcile takes
+the last one. Remove one, or rename it.",
+    },
+];
