@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         reconcile plan -n 'etl/*' --json  the plan of some deployments, for machines\n  \
         reconcile validate flows/         check the files only\n\n\
         Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (plan --detailed-exitcode),\n\
-        3 partly applied, 4 invalid files, 5 stale plan, 64 wrong usage, 130 interrupted."
+        3 partly applied, 4 invalid files, 64 wrong usage, 130 interrupted."
 )]
 pub struct Cli {
     /// Flags of every command.
@@ -73,16 +73,16 @@ pub struct Global {
     /// The Prefect API [default: PREFECT_API_URL, or the active Prefect profile]
     #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
     pub api_url: Option<String>,
-    /// Read the API key from a file
+    /// Read the API key from a file instead of PREFECT_API_KEY
     #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     pub api_key_file: Option<PathBuf>,
-    /// Use a Prefect profile
+    /// Use this profile of profiles.toml
     #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
     pub profile: Option<String>,
     /// Use the private Prefect server of this machine, and install it once if need be
     #[arg(long, global = true, help_heading = "Connection")]
     pub local: bool,
-    /// How long one request may take
+    /// How long one request may take [default: PREFECT_API_REQUEST_TIMEOUT, or 60]
     #[arg(long, global = true, value_name = "SECONDS", help_heading = "Connection")]
     pub timeout: Option<f64>,
     /// How many writes may be under way at once, at most
@@ -91,10 +91,10 @@ pub struct Global {
     /// Read the project's settings from this file instead of reconcile.yaml
     #[arg(long, global = true, value_name = "FILE", help_heading = "Project")]
     pub project: Option<PathBuf>,
-    /// Use an environment of reconcile.yaml
+    /// Use this environment of reconcile.yaml: its vars, and a scope of its own
     #[arg(long, global = true, value_name = "NAME", help_heading = "Project")]
     pub env: Option<String>,
-    /// The Python that is asked about flows which cannot be understood without it
+    /// The Python to ask about flows that cannot be understood without running them
     #[arg(long, global = true, value_name = "FILE", help_heading = "Project")]
     pub python: Option<PathBuf>,
     /// Print the result as JSON
@@ -210,10 +210,10 @@ pub struct OverlayArgs {
     /// A cron schedule; repeatable; added to those of the file
     #[arg(long, value_name = "CRON")]
     pub cron: Vec<String>,
-    /// An interval schedule in seconds; repeatable
+    /// An interval schedule in seconds; repeatable; added to those of the file
     #[arg(long, value_name = "SECONDS")]
     pub interval: Vec<i64>,
-    /// An RRule schedule; repeatable
+    /// An RRule schedule; repeatable; added to those of the file
     #[arg(long, value_name = "RRULE")]
     pub rrule: Vec<String>,
     /// The date that intervals are counted from
@@ -271,7 +271,7 @@ pub struct ApplyArgs {
     /// Apply without asking
     #[arg(long, short = 'y')]
     pub yes: bool,
-    /// Exit with 2 when something was held back
+    /// Exit with 2 when something was held back instead of 0
     #[arg(long)]
     pub fail_on_held: bool,
     /// Show every change and whole values
