@@ -68,7 +68,7 @@ With its variables filled in, the file exceeds 16 MiB. Use the large variable in
     },
     Page {
         code: "E0128",
-        title: "reconcile.yaml holds a credential",
+        title: "A credential stands in reconcile.yaml",
         text: "\
 The file is in git, and everybody who can read the repository could use the credential. Take it out and consider it
 known: replace it on the server. Name a `profile` or a `key_file` instead, or set PREFECT_API_KEY where reconcile

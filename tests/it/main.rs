@@ -2,15 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a failing test may panic, and touches the world")]
 
 mod api;
+mod explain;
+mod floors;
 mod flow_facts;
 mod json_mode;
 mod local_server;
 mod python_helper;
 mod schedules;
-//! Integration tests: one binary, one module each.
-
-mod api;
-mod explain;
 mod settings;
 mod source;
 mod steps;
