@@ -139,6 +139,14 @@ impl Project {
         finish(self.command(&prefect_cli()).envs(QUIET).args(args))
     }
 
+    /// Runs a command line in a shell here, with the built `reconcile` first on PATH.
+    pub fn shell(&self, line: &str) -> Output {
+        let mut path = vec![Path::new(env!("CARGO_BIN_EXE_reconcile")).parent().unwrap().to_owned()];
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut command = self.command(Path::new("sh"));
+        finish(command.env("PATH", std::env::join_paths(path).unwrap()).args(["-c", line]))
+    }
+
     /// Nothing of the tester's environment but PATH; `.env()` has the last word.
     fn command(&self, program: &Path) -> Command {
         let temporary = std::env::temp_dir();
