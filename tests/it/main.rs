@@ -13,6 +13,7 @@ mod schedules;
 mod settings;
 mod source;
 mod steps;
+mod parity;
 mod support;
 mod templating;
 mod triggers;

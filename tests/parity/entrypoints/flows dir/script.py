@@ -1,0 +1,7 @@
+from prefect import flow
+from beside import VALUE
+
+
+@flow(description=VALUE)
+def etl():
+    pass

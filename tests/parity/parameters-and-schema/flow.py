@@ -1,0 +1,6 @@
+from prefect import flow
+
+
+@flow
+def typed(n: int, names: list[str] = [], maybe: int | None = None):
+    pass
