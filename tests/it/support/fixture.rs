@@ -10,7 +10,10 @@ use std::thread;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use sha2::{Digest, Sha256};
+
 use super::project::Project;
+use super::python;
 use super::server::Server;
 use super::workspace::Workspace;
 
@@ -138,6 +141,17 @@ impl Fixture {
         workspace.prepare(&pools, &variables, &blocks);
     }
 
+    /// A word for what it holds and how it is looked at: another fixture, another word.
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for source in [include_str!("fixture.rs"), include_str!("workspace.rs"), include_str!("project.rs")] {
+            digest.update(source);
+        }
+        digest.update(format!("{} {:?} {:?}", self.name, self.setup, python()));
+        feed(&mut digest, &self.dir, self.case.as_deref());
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// What follows `prefect deploy`.
     pub fn deploy(&self) -> Vec<&str> {
         match self.setup.args.is_empty() {
@@ -196,4 +210,22 @@ fn copy(from: &Path, to: &Path) {
             _ => drop(fs::copy(source, target).unwrap()),
         }
     }
+}
+
+/// Every file with its name; of `cases` only the one that is meant.
+fn feed(digest: &mut Sha256, dir: &Path, case: Option<&str>) {
+    for name in names(dir) {
+        let path = dir.join(&name);
+        if path.is_dir() {
+            digest.update(&name);
+            feed(digest, &path, case);
+        } else if dir.file_name().is_none_or(|dir| dir != "cases") || case.is_some_and(|case| of_case(&name, case)) {
+            digest.update(format!("\0{name}\0"));
+            digest.update(fs::read(path).unwrap());
+        }
+    }
+}
+
+fn of_case(file: &str, case: &str) -> bool {
+    file.strip_prefix(case).is_some_and(|rest| [".yaml", ".like.yaml"].contains(&rest))
 }

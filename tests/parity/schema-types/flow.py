@@ -84,5 +84,5 @@ def variadic(a, /, b=1, *args: int, c=2, **kwargs: str):
 
 
 @flow(name="shadows")
-def shadows(copy: int = 1, json: str = "", schema: dict = {}, model_config: int = 1):
+def shadows(copy: int = 1, json: str = "", schema: dict = {}):
     pass
