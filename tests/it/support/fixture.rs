@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -179,7 +180,9 @@ pub fn for_each(fixtures: &[Fixture], settings: &[(&str, &str)], work: impl Fn(&
                 let server = Server::start_with(settings);
                 while let Some(fixture) = fixtures.get(next.fetch_add(1, Ordering::Relaxed)) {
                     Workspace::of(&server.url).wipe();
+                    let start = Instant::now();
                     let found = work(fixture, &server);
+                    eprintln!("{} {:.1} s, {} complaints", fixture.name, start.elapsed().as_secs_f32(), found.len());
                     let found = found.into_iter().map(|line| format!("{}: {line}", fixture.name));
                     complaints.lock().unwrap().extend(found);
                 }
