@@ -15,6 +15,7 @@ mod local_server;
 mod ownership;
 mod parity;
 mod plan_is_safe;
+mod schedules;
 mod second_pass;
 mod settings;
 mod source;

@@ -8,7 +8,7 @@ use reconcile::model::{Key, Kind, Path};
 use serde_json::{Value, json};
 
 use super::api;
-use crate::support::server::Server;
+use crate::support::Server;
 
 async fn call(method: &str, url: &str, body: Value) -> Value {
     let _ = rustls::crypto::ring::default_provider().install_default();

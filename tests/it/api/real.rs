@@ -8,7 +8,7 @@ use reconcile::model::Secret;
 use serde_json::{Value, json};
 
 use super::{api, connection};
-use crate::support::server::Server;
+use crate::support::Server;
 
 fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
