@@ -115,22 +115,37 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// A directory that cannot be read, a wrong use of the selection flags, an API that does not answer.
     pub async fn prepare(request: &'a Request, api: Option<&'a Api>, python: Python) -> Result<Self, PassError> {
-        let (started, now) = (Instant::now(), Timestamp::now());
+        let now = Timestamp::now();
         let reading = read::read(request)?;
         let asked = match api {
             Some(api) if !has_errors(&reading.diagnostics) => gather::ask(request, &reading, api).await?,
             _ => gather::nothing_asked(request, &reading),
         };
+        let mut pass = Pass::from_parts(request, api, reading, asked, now);
+        if python == Python::Ask && !has_errors(&pass.diagnostics) {
+            let Pass { reading, asked, filled, flows, .. } = &mut pass;
+            flows::ask_python(request, reading, asked, filled, flows).await?;
+            pass.diagnostics.append(&mut pass.flows.diagnostics);
+        }
+        Ok(pass)
+    }
+
+    /// A pass over what was read and asked before, as of `now`: a function of its inputs but for the flows' files, which
+    /// it reads and does not run.
+    pub fn from_parts(
+        request: &'a Request,
+        api: Option<&'a Api>,
+        reading: Reading,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Self {
         let mut diagnostics = reading.diagnostics.clone();
         let selected = reading.selecting.selected.iter();
         let filled: Vec<Filled> =
             selected.filter_map(|one| resolve::filled(one, &asked.facts, &mut diagnostics)).collect();
         let mut flows = flows::read_statically(&reading, &filled);
-        if python == Python::Ask && !has_errors(&diagnostics) {
-            flows::ask_python(request, &reading, &asked, &filled, &mut flows).await?;
-        }
         diagnostics.append(&mut flows.diagnostics);
-        Ok(Pass { request, api, reading, asked, filled, flows, diagnostics, started, now })
+        Pass { request, api, reading, asked, filled, flows, diagnostics, started: Instant::now(), now }
     }
 
     /// Makes the plan.
@@ -138,18 +153,28 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// An API that does not answer.
     pub async fn decide(&self, builds: &Builds) -> Result<Decided, PassError> {
+        let (desired, diagnostics) = self.desire(builds);
+        let observed = match self.api {
+            Some(api) if !has_errors(&diagnostics) => gather::observe(api, &desired, &self.asked.ledger).await?,
+            _ => Observed::default(),
+        };
+        Ok(self.compare(desired, observed, diagnostics))
+    }
+
+    /// What should be, and the problems and remarks about it.
+    pub fn desire(&self, builds: &Builds) -> (Desired, Vec<Diagnostic>) {
         let mut diagnostics = self.diagnostics.clone();
         let desired = gather::desired(self, builds, self.now, &mut diagnostics);
-        let mut decided =
-            Decided { desired, observed: Observed::default(), planned: Planned::default(), diagnostics };
-        if decided.is_invalid() {
-            return Ok(decided);
-        }
-        if let Some(api) = self.api {
-            decided.observed = gather::observe(api, &decided.desired, &self.asked.ledger).await?;
-        }
-        decided.planned = plan::plan(&decided.desired, &decided.observed, &self.asked.ledger, self.now);
-        Ok(decided)
+        (desired, diagnostics)
+    }
+
+    /// What should be and what is → what is to be done; nothing while an error stands.
+    pub fn compare(&self, desired: Desired, observed: Observed, diagnostics: Vec<Diagnostic>) -> Decided {
+        let planned = match has_errors(&diagnostics) {
+            true => Planned::default(),
+            false => plan::plan(&desired, &observed, &self.asked.ledger, self.now),
+        };
+        Decided { desired, observed, planned, diagnostics }
     }
 
     /// Tells the pass; `outcomes` is empty while nothing was applied.
