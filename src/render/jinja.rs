@@ -5,7 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::Value;
 
-use super::markdown::{code, escape, fence};
+use super::markdown::{code, escape, fence, html_code};
 
 /// Why a template gave no text.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub struct RenderError {
 /// Renders a template with a mapping as its context.
 ///
 /// A name that the context does not have is an error wherever it is used. Nothing is escaped: values that others
-/// chose go through the filters `code`, `fence` or `md_escape`, see [`super::markdown`]. A line that holds nothing
+/// chose go through the filters `code`, `fence`, `md_escape` or `html_code`, see [`super::markdown`]. A line that holds nothing
 /// but a `{% block %}` leaves no trace, and the template's last newline stays. `{{ n | plural("change", "changes") }}`
 /// gives the word for a count. Mappings keep the order of the context.
 ///
@@ -52,6 +52,7 @@ fn environment() -> Environment<'static> {
             .expect("the delimiters are Jinja's own"),
     );
     env.add_filter("code", |text: String| code(&text));
+    env.add_filter("html_code", |text: String| html_code(&text));
     env.add_filter("fence", |text: String, language: Option<String>| fence(&text, language.as_deref().unwrap_or("")));
     env.add_filter("md_escape", |text: String| escape(&text));
     env.add_filter("plural", plural);

@@ -12,12 +12,17 @@ const BREAK: char = '⏎';
 pub fn code(text: &str) -> String {
     let text = one_line(text);
     if text.contains('|') || text.is_empty() {
-        return format!("<code>{}</code>", references(&text));
+        return html_code(&text);
     }
     let ticks = "`".repeat(longest_run(&text, '`') + 1);
     let touches = |edge: Option<char>| matches!(edge, Some('`' | ' '));
     let pad = if touches(text.chars().next()) || touches(text.chars().last()) { " " } else { "" };
     format!("{ticks}{pad}{text}{pad}{ticks}")
+}
+
+/// A text as code inside raw HTML such as a `<summary>`, where Markdown means nothing.
+pub fn html_code(text: &str) -> String {
+    format!("<code>{}</code>", references(&one_line(text)))
 }
 
 /// A text as a fenced block of its own lines, with the language that colours it.
