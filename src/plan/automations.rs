@@ -5,9 +5,9 @@ use serde_json::Value;
 use crate::manifest::triggers;
 use crate::model::ledger::Ledger;
 use crate::model::plan::{Action, Because, Change, FieldChange};
-use crate::model::{Key, Kind, Path, Secret, Tree};
+use crate::model::{Key, Kind, Path, Tree};
 
-use super::want::{Automation, Deployment, Observed, Write};
+use super::want::{Automation, Declared, Deployment, Observed, Write};
 use super::{Planned, diff};
 
 /// Adds what has to happen to the automations of one deployment to the plan.
@@ -69,8 +69,11 @@ fn replace(wanted: &Automation, found: &Value, owner: Option<&str>, ledger: &Led
     planned.ids.insert(wanted.key.clone(), id.clone());
     let body = wanted.made.complete(owner.unwrap_or_default());
     let body = with_ids(&body, &wanted.made.owner, owner);
-    let fields = differences(&body, found);
     let owned = ledger.owned.get(&wanted.key);
+    let nothing = Declared::new();
+    let declared = owned.map_or(&nothing, |owned| &owned.declared);
+    let sides = diff::Sides { owned: declared, digest_key: &ledger.digest_key, strict: false };
+    let fields = differences(&body, found, sides.was_secret(&Path::root()));
     if fields.is_empty() {
         match owned {
             Some(_) => planned.plan.unchanged += 1,
@@ -100,19 +103,15 @@ fn with_ids(body: &Tree, owner: &Key, id: Option<&str>) -> Tree {
     }
 }
 
-fn differences(body: &Tree, found: &Value) -> Vec<FieldChange> {
+fn differences(body: &Tree, found: &Value, was_secret: bool) -> Vec<FieldChange> {
     triggers::differences(body, found)
         .into_iter()
         .map(|(path, before, after)| {
-            let sealed = after.as_ref().is_some_and(Tree::has_secret);
-            let before = if sealed { before.map(seal) } else { before };
+            let secret = was_secret || after.as_ref().is_some_and(Tree::has_secret);
+            let before = if secret { before.as_ref().map(diff::sealed) } else { before };
             FieldChange { path, before, after }
         })
         .collect()
-}
-
-fn seal(tree: Tree) -> Tree {
-    tree.revealed(&|_| None).map_or(Tree::Null, |value| Tree::Secret(Secret::new(value)))
 }
 
 /// Automations that we made for this deployment and whose trigger left git.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::model::plan::{Because, FieldChange};
 use crate::model::secret::keyed_digest;
 use crate::model::{Map, Path, Tree};
+use crate::render::references;
 use crate::resource::{Compare, Field};
 
 use super::want::Declared;
@@ -34,8 +35,22 @@ pub struct Sides<'a> {
 }
 
 impl Sides<'_> {
-    fn was_declared(&self, path: &Path) -> bool {
+    /// Whether git spoke of a path, or of something below it, when we last applied.
+    pub fn was_declared(&self, path: &Path) -> bool {
         self.owned.keys().any(|owned| owned.starts_with(path))
+    }
+
+    /// Whether a secret stood there, or below it, when we last applied: what the API holds is then one.
+    pub fn was_secret(&self, path: &Path) -> bool {
+        self.owned.iter().any(|(owned, digest)| owned.starts_with(path) && digest.starts_with(SEALED))
+    }
+
+    /// What the API holds, as far as it may be shown beside what is wanted.
+    pub fn shown(&self, path: &Path, found: Tree, wanted: Option<&Tree>) -> Tree {
+        // `prefect deploy` stores the value of a block in clear text where git refers to the block.
+        let filled = |wanted: &Tree| names_a_block(wanted) && !names_a_block(&found);
+        let secret = wanted.is_some_and(|wanted| wanted.has_secret() || filled(wanted));
+        if secret || self.was_secret(path) { sealed(&found) } else { found }
     }
 
     /// Whether git says the same as when we last applied: then what differs was changed on the API.
@@ -68,22 +83,25 @@ pub fn undeclared(field: &Field, found: &Value, sides: &Sides<'_>) -> FieldDiff 
         return FieldDiff::default();
     }
     if let (Compare::Keys, Tree::Map(found)) = (field.compare, &found) {
-        return by_keys(&path, &Map::new(), found, sides);
+        let mut diff = by_keys(&path, &Map::new(), found, sides);
+        // What is nothing by default is not a mapping without keys: the server would miss those that it requires.
+        if default.is_null() && diff.send.is_some() {
+            diff.send = Some(default);
+        }
+        return diff;
     }
     if found == default || (found.is_null() && !default.is_truthy()) {
         return FieldDiff::default();
     }
-    FieldDiff {
-        changes: vec![FieldChange { path, before: Some(found), after: Some(default.clone()) }],
-        send: Some(default),
-    }
+    let before = sides.shown(&path, found, None);
+    FieldDiff { changes: vec![FieldChange { path, before: Some(before), after: Some(default.clone()) }], send: Some(default) }
 }
 
 fn whole(path: Path, wanted: &Tree, found: &Tree, same: bool, sides: &Sides<'_>) -> FieldDiff {
     if same || is_normalised_by_the_server(&path, wanted, sides) {
         return FieldDiff::default();
     }
-    let before = if wanted.has_secret() { sealed(found) } else { found.clone() };
+    let before = sides.shown(&path, found.clone(), Some(wanted));
     FieldDiff {
         changes: vec![FieldChange { path, before: Some(before), after: Some(wanted.clone()) }],
         send: Some(wanted.clone()),
@@ -112,7 +130,8 @@ fn merge(path: &Path, wanted: &Map, found: &Map, sides: &Sides<'_>, changes: &mu
         match wanted.get(key) {
             Some(_) => {}
             None if sides.strict || sides.was_declared(&at) => {
-                changes.push(FieldChange { path: at, before: Some(value.clone()), after: None });
+                let before = sides.shown(&at, value.clone(), None);
+                changes.push(FieldChange { path: at, before: Some(before), after: None });
             }
             None => {
                 merged.insert(key.clone(), value.clone());
@@ -150,7 +169,14 @@ fn same_set(a: &Tree, b: &Tree) -> bool {
     a.iter().all(|item| b.contains(item)) && b.iter().all(|item| a.contains(item))
 }
 
-fn sealed(tree: &Tree) -> Tree {
+/// Whether it refers to a block.
+fn names_a_block(tree: &Tree) -> bool {
+    let found = references(tree);
+    !found.blocks.is_empty() || !found.block_ids.is_empty()
+}
+
+/// The value where nobody sees it.
+pub fn sealed(tree: &Tree) -> Tree {
     tree.revealed(&|_| None).map_or(Tree::Null, |value| Tree::Secret(crate::model::Secret::new(value)))
 }
 
@@ -180,9 +206,14 @@ fn keys(path: &Path, map: &Map, digest_key: &[u8], out: &mut Declared) {
     }
 }
 
+/// What the digests of secrets start with, so that a later plan shows nothing of what they leave behind.
+const SEALED: &str = "sealed:";
+
 /// The keyed digest of a value; `None` while part of it is unknown.
 pub fn digest_of(tree: &Tree, digest_key: &[u8]) -> Option<String> {
-    tree.revealed(&|key| Some(key.to_string())).map(|value| keyed_digest(digest_key, &value))
+    let value = tree.revealed(&|key| Some(key.to_string()))?;
+    let prefix = if tree.has_secret() { SEALED } else { "" };
+    Some(format!("{prefix}{}", keyed_digest(digest_key, &value)))
 }
 
 /// Why these fields differ: somebody changed them on the API if git says the same as when we last applied.
@@ -240,6 +271,28 @@ mod tests {
         assert!(undeclared(&SET, &json!(["ui"]), &sides(&Declared::new())).send.is_none());
         let owned = leaves(&SET, &Tree::from(json!(["mine"])), b"k");
         assert_eq!(undeclared(&SET, &json!(["ui"]), &sides(&owned)).send, Some(Tree::from(json!([]))));
+    }
+
+    #[test]
+    fn what_was_secret_is_not_shown_when_it_leaves_git() {
+        let secret = Tree::Map(Map::from([("token".to_owned(), Tree::Secret(Secret::text("canary")))]));
+        let owned = leaves(&KEYS, &secret, b"k");
+        for wanted in [json!({}), json!({"token": "plain"}), json!({"token": "{{ prefect.blocks.secret.t.value }}"})] {
+            let diff = declared(&KEYS, &Tree::from(wanted), &json!({"token": "canary"}), &sides(&owned));
+            assert_eq!(diff.changes.len(), 1);
+            assert!(!format!("{:?}", diff.changes).contains("canary"));
+        }
+        let by_prefect = Tree::from(json!({"token": "{{ prefect.blocks.secret.t.value }}"}));
+        let diff = declared(&KEYS, &by_prefect, &json!({"token": "canary"}), &sides(&Declared::new()));
+        assert!(!format!("{:?}", diff.changes).contains("canary"));
+    }
+
+    #[test]
+    fn what_is_nothing_by_default_is_reset_to_nothing() {
+        const OPTIONS: Field = Field { name: "concurrency_options", compare: Compare::Keys, default: "null" };
+        let owned = leaves(&OPTIONS, &Tree::from(json!({"collision_strategy": "ENQUEUE"})), b"k");
+        let diff = undeclared(&OPTIONS, &json!({"collision_strategy": "ENQUEUE", "more": 1}), &sides(&owned));
+        assert_eq!(diff.send, Some(Tree::Null));
     }
 
     #[test]

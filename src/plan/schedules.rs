@@ -7,7 +7,7 @@ use crate::manifest::schedules::{Schedule, Spec};
 use crate::model::plan::FieldChange;
 use crate::model::{Map, Path, Tree};
 
-use super::diff::{Sides, digest_of};
+use super::diff::{Sides, digest_of, sealed};
 use super::want::{Declared, Deployment, ScheduleWrite};
 
 /// What the schedules of one deployment come to.
@@ -89,12 +89,12 @@ pub fn diff(
     let mut out = Timetable::default();
     for (schedule, partner) in pairs {
         match partner {
-            Some(found) => update(schedule, found, now, &mut out),
+            Some(found) => update(schedule, found, sides, now, &mut out),
             None => add(schedule, now, &mut out),
         }
     }
     for found in matching.rest().filter(|found| ours(found)) {
-        delete(found, &mut out);
+        delete(found, sides, &mut out);
     }
     out
 }
@@ -148,7 +148,7 @@ fn add(schedule: &Schedule, now: Timestamp, out: &mut Timetable) {
     out.writes.push(ScheduleWrite::Add(body));
 }
 
-fn update(schedule: &Schedule, found: &Value, now: Timestamp, out: &mut Timetable) {
+fn update(schedule: &Schedule, found: &Value, sides: &Sides<'_>, now: Timestamp, out: &mut Timetable) {
     let differences = schedule.differences(found);
     if differences.is_empty() {
         return;
@@ -159,7 +159,10 @@ fn update(schedule: &Schedule, found: &Value, now: Timestamp, out: &mut Timetabl
         // `schedules[daily].cron` says all that `schedules[daily].schedule.cron` would.
         let below = if below.0.len() > 1 && below.starts_with(&Path::of("schedule")) { &below.0[1..] } else { &below.0 };
         let path = Path(at.0.iter().chain(below).cloned().collect());
-        let before = if after.as_ref().is_some_and(Tree::has_secret) { before.map(seal) } else { before };
+        let before = before.map(|before| match after.as_ref().is_some_and(Tree::has_secret) {
+            true => sealed(&before),
+            false => sides.shown(&at, before, None),
+        });
         out.changes.push(FieldChange { path, before, after });
     }
     let id = found["id"].as_str().unwrap_or_default().to_owned();
@@ -184,18 +187,12 @@ fn body(schedule: &Schedule, found: &Value, redefined: bool, now: Timestamp) -> 
     Tree::Map(body)
 }
 
-fn delete(found: &Value, out: &mut Timetable) {
+fn delete(found: &Value, sides: &Sides<'_>, out: &mut Timetable) {
     let id = found["id"].as_str().unwrap_or_default().to_owned();
-    out.changes.push(FieldChange {
-        path: path(&found_label(found)),
-        before: Some(Tree::from(&found["schedule"])),
-        after: None,
-    });
+    let path = path(&found_label(found));
+    let before = sides.shown(&path, Tree::from(&found["schedule"]), None);
+    out.changes.push(FieldChange { path, before: Some(before), after: None });
     out.writes.push(ScheduleWrite::Delete { id });
-}
-
-fn seal(tree: Tree) -> Tree {
-    tree.revealed(&|_| None).map_or(Tree::Null, |value| Tree::Secret(crate::model::Secret::new(value)))
 }
 
 /// The declared schedules, for the ledger.
