@@ -76,8 +76,13 @@ fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, now: Timestamp, 
     }
     complete(&mut patch, wanted, answer);
     let because = diff::because(&changes, &sides);
+    let mut update = change(wanted, Action::Update, because, changes);
+    if patch.contains_key("concurrency_limit") && !owns_its_limit(answer) {
+        let name = answer["global_concurrency_limit"]["name"].as_str().unwrap_or_default();
+        update.impact.push(format!("the limit `{name}` changes for everything that shares it"));
+    }
     let write = Write::UpdateDeployment { id, patch, schedules: timetable.writes };
-    planned.push(change(wanted, Action::Update, because, changes), vec![write]);
+    planned.push(update, vec![write]);
 }
 
 type Patch = std::collections::BTreeMap<String, Tree>;
@@ -95,7 +100,12 @@ fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> (Vec<FieldC
             None if field.name == "concurrency_limit" && !owns_its_limit(answer) => continue,
             // The server's default queue is what an unset queue reads back as.
             None if field.name == "work_queue_name" && holds == "default" => continue,
-            None => diff::undeclared(field, &holds, sides),
+            // What goes along with every change takes the place of a declaration that left git.
+            None => match wanted.along.get(field.name) {
+                Some(value) if sides.was_declared(&Path::of(field.name)) => diff::declared(field, value, &holds, sides),
+                Some(_) => continue,
+                None => diff::undeclared(field, &holds, sides),
+            },
         };
         let diff_changes = diff.changes.into_iter().filter(|change| !is_ignored(wanted, &change.path.to_string()));
         let kept: Vec<FieldChange> = diff_changes.collect();
