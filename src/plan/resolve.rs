@@ -176,7 +176,10 @@ impl Filler<'_> {
         let keep = move |path: &Path| !resolve && waits_for_the_worker(path, template.as_ref());
         match self.three(tree, &keep) {
             Ok(filled) => {
-                self.stored_in_clear(tree, &keep);
+                // Without an API nobody knows the pool's template; most take text in job variables.
+                let unasked = self.facts.pools.is_none() && !resolve;
+                let variables = Path::of("work_pool").key("job_variables");
+                self.stored_in_clear(tree, &|path| keep(path) || (unasked && path.starts_with(&variables)));
                 Some(filled)
             }
             Err(problems) => {
