@@ -12,7 +12,7 @@ use crate::manifest::version_info::{self, VersionInfo};
 use crate::model::ledger::Ledger;
 use crate::model::tree::Unknown;
 use crate::model::{Key, Kind, Map, Secret, Tree};
-use crate::plan::desire::{Surroundings, desired as desire};
+use crate::plan::desire::{FlowAnswer, Surroundings, desired as desire};
 use crate::plan::resolve::{Facts, Filled, questions};
 use crate::plan::want::{Desired, Observed};
 use crate::render::Blocks;
@@ -133,6 +133,8 @@ pub fn desired(pass: &Pass<'_>, builds: &Builds, now: Timestamp, diagnostics: &m
         let Some(flow) = pass.flows.of(filled) else { continue };
         let (outputs, pending) = builds.of(filled);
         let around = surroundings(pass, filled, &outputs, pending, &mut versions, now);
+        // Nobody can say that something left git while a deployment's name is not known.
+        out.complete &= !matches!(flow, FlowAnswer::AtApply { name: None });
         let Some(deployment) = desire(filled, flow, &around, diagnostics) else { continue };
         twice(&out, &deployment, filled, diagnostics);
         out.deployments.insert(deployment.key.clone(), deployment);
