@@ -56,7 +56,22 @@ fn misfit(error: &jsonschema::ValidationError<'_>) -> Misfit {
             Err(_) => Seg::Key(part),
         });
     }
-    Misfit { path, why: error.masked_with("it").to_string() }
+    Misfit { path, why: why(error) }
+}
+
+/// Why, without the value. Of alternatives, those that say more than that it could be null.
+fn why(error: &jsonschema::ValidationError<'_>) -> String {
+    use jsonschema::error::ValidationErrorKind::{AnyOf, OneOfNotValid};
+    let (AnyOf { context } | OneOfNotValid { context }) = error.kind() else { return error.masked_with("it").to_string() };
+    let mut reasons: Vec<String> = context.iter().flatten().map(why).collect();
+    reasons.dedup();
+    if reasons.len() > 1 {
+        reasons.retain(|reason| !reason.contains("\"null\""));
+    }
+    match reasons.is_empty() || reasons.len() > 3 {
+        true => "it fits none of the alternatives".to_owned(),
+        false => reasons.join(", and "),
+    }
 }
 
 /// The server's repairs of schemas that pydantic 1 wrote.
@@ -170,6 +185,8 @@ mod tests {
         let misfits = job_variables(&json!({"env": {"A": 1}}), &template, true);
         assert_eq!(misfits.len(), 1);
         assert_eq!(misfits[0].path.to_string(), "env.A");
+        let misfits = job_variables(&json!({"image": 1}), &template, true);
+        assert_eq!(misfits[0].why, "it is not of type \"string\"");
     }
 
     #[test]
