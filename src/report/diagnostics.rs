@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::text::printable;
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::model::RepoPath;
 
@@ -25,18 +26,25 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, renderer: &Renderer) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code);
+    let message = printable(&diagnostic.message);
+    let title = level.primary_title(message.as_str()).id(diagnostic.code);
     let mut group = Group::with_title(title);
     for (file, labels) in by_file(diagnostic) {
         match texts.get(file) {
             Some(text) => group = group.element(snippet(text, file, &labels, diagnostic)),
-            None => group = group.element(Level::NOTE.message(format!("in {}", labels[0].origin))),
+            None => group = group.element(Level::NOTE.message(printable(&format!("in {}", labels[0].origin)))),
         }
     }
-    if let Some(help) = &diagnostic.help {
+    let help = diagnostic.help.as_deref().map(lines);
+    if let Some(help) = &help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
     renderer.render(&[group]).to_string()
+}
+
+/// A text of several lines, each of them harmless.
+fn lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// Labels by file, the main label's file first.
@@ -57,7 +65,7 @@ fn snippet<'a>(
     labels: &[&'a Label],
     diagnostic: &'a Diagnostic,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let mut snippet = Snippet::source(text).path(file.as_str()).fold(true);
+    let mut snippet = Snippet::source(text).path(printable(file.as_str())).fold(true);
     for label in labels {
         let kind = match std::ptr::eq(*label, &diagnostic.labels[0]) {
             true => AnnotationKind::Primary,
@@ -65,7 +73,7 @@ fn snippet<'a>(
         };
         let mut annotation = kind.span(first_line(text, label));
         if !label.text.is_empty() {
-            annotation = annotation.label(label.text.as_str());
+            annotation = annotation.label(printable(&label.text));
         }
         snippet = snippet.annotation(annotation);
     }

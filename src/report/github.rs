@@ -1,6 +1,7 @@
 //! GitHub workflow commands: every diagnostic and every change as an annotation on its YAML line.
 
 use super::Report;
+use super::text::printable;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Origin;
 
@@ -45,7 +46,8 @@ fn command(level: &str, origin: Option<&Origin>, title: &str, text: &str) -> Str
 
 /// Escapes the text of a command, so that a hostile name cannot start a command of its own.
 fn message(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    lines.join("\n").replace('%', "%25").replace('\n', "%0A")
 }
 
 /// Escapes a property of a command.

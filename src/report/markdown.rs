@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Report, text, value_json};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::plan::{Change, FieldChange};
 use crate::model::Tree;
 use crate::render::jinja;
@@ -15,7 +15,7 @@ pub fn plan(report: &Report) -> String {
     let context = json!({
         "marker": format!("<!-- reconcile:{} -->", report.scope.replace("--", "- -").replace('>', "")),
         "title": format!("reconcile plan: {}", text::printable(&report.scope)),
-        "summary": text::plan_summary(&report.summary()),
+        "summary": summary(report),
         "changes": report.plan.changes.iter().map(change).collect::<Vec<_>>(),
         "held": report.plan.held.iter().map(|held| json!({
             "kind": held.key.kind, "name": held.key.name, "reason": held.reason,
@@ -25,6 +25,14 @@ pub fn plan(report: &Report) -> String {
     });
     jinja::render("plan.md", TEMPLATE, &context)
         .unwrap_or_else(|error| format!("the plan could not be rendered: {error}\n"))
+}
+
+fn summary(report: &Report) -> String {
+    let errors = report.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    match errors {
+        0 => text::plan_summary(&report.summary()),
+        n => format!("Invalid: {}; nothing is planned.", super::count(n, "error", "errors")),
+    }
 }
 
 fn footer(report: &Report) -> String {

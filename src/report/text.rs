@@ -177,7 +177,8 @@ fn lines(field: &FieldChange, sensitive: bool) -> Option<String> {
     let mut out = String::new();
     for hunk in diff.unified_diff().context_radius(1).iter_hunks() {
         for change in hunk.iter_changes() {
-            let _ = writeln!(out, "        {}{}", change.tag(), printable(change.value().trim_end_matches(['\n', '\r'])));
+            // The bar also keeps a line of the text from being read as a command of the CI that prints it.
+            let _ = writeln!(out, "      │ {}{}", change.tag(), printable(change.value().trim_end_matches(['\n', '\r'])));
         }
     }
     Some(out)
@@ -251,9 +252,11 @@ fn style(look: Look, style: Style) -> Style {
     if look.colour { style } else { Style::new() }
 }
 
-/// Text from files and servers without the control characters that could move a cursor or fake a line.
+/// Text from files and servers without the characters that could move a cursor, fake a line or turn the direction of
+/// writing.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let hidden = |c: char| c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// What a kind's listing is headed with, in the plural.
