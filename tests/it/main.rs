@@ -9,6 +9,7 @@ mod flow_facts;
 mod json_mode;
 mod local_server;
 mod python_helper;
+mod plan_cases;
 mod schedules;
 mod json_mode;
 mod local_server;

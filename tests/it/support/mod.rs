@@ -3,6 +3,7 @@
 
 pub mod fixture;
 pub mod http;
+pub mod offline;
 pub mod project;
 pub mod proxy;
 pub mod server;
