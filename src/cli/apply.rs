@@ -1,6 +1,7 @@
 //! `reconcile apply`, and `reconcile` without a command: shows the plan, asks, applies, reports.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
@@ -8,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::args::{ApplyArgs, Bare, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
+use super::saved::{self, Saved};
 use super::{output, pass};
 use crate::reconcile::apply::{Outcomes, apply as carry_out};
 use crate::reconcile::builds::{self, Builds};
 use crate::reconcile::{Decided, Pass, Python};
+use crate::model::plan::Plan;
 use crate::report::{Outcome, Report, text};
 use crate::settings::Declared;
 
@@ -21,6 +24,7 @@ pub struct Apply {
     yes: bool,
     fail_on_held: bool,
     full: bool,
+    plan: Option<PathBuf>,
 }
 
 impl Apply {
@@ -28,18 +32,24 @@ impl Apply {
     pub fn from_bare(bare: Bare) -> Self {
         let path = bare.path.map(|path| path.display().to_string());
         let selecting = Selecting { path, ..Selecting::default() };
-        Apply { selecting, yes: bare.yes, fail_on_held: false, full: false }
+        Apply { selecting, yes: bare.yes, fail_on_held: false, full: false, plan: None }
     }
 }
 
 impl From<ApplyArgs> for Apply {
     fn from(args: ApplyArgs) -> Self {
-        Apply { selecting: args.selecting, yes: args.yes, fail_on_held: args.fail_on_held, full: args.full }
+        let ApplyArgs { selecting, plan, yes, fail_on_held, full } = args;
+        Apply { selecting, yes, fail_on_held, full, plan }
     }
 }
 
 /// Runs the command.
-pub async fn run(global: &Global, args: Apply, stop: CancellationToken) -> Exit {
+pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> Exit {
+    let saved = match saved::taken(args.plan.as_deref(), global, &mut args.selecting) {
+        Ok(saved) => saved,
+        Err(exit) => return exit,
+    };
+    let global = saved.as_ref().map_or(global, Saved::global);
     if !args.yes && !is_asked() {
         let sentence = "there is nobody to ask: give `--yes` to apply without asking, or use `reconcile plan`";
         return super::exit::wrong_usage(sentence);
@@ -53,6 +63,13 @@ pub async fn run(global: &Global, args: Apply, stop: CancellationToken) -> Exit 
         Err(sentence) => return fail(&sentence),
     };
     pass::settle(&mut request, &connected);
+    let promised = match &saved {
+        Some(saved) => match saved.check(&request, &connected).await {
+            Ok(plan) => Some(plan),
+            Err(exit) => return exit,
+        },
+        None => None,
+    };
     let prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::Ask).await {
         Ok(mut prepared) => {
             prepared.diagnostics.extend(connected.diagnostics);
@@ -60,7 +77,7 @@ pub async fn run(global: &Global, args: Apply, stop: CancellationToken) -> Exit 
         }
         Err(error) => return pass::failed(&error),
     };
-    match decide_and_apply(global, &args, &prepared, &stop).await {
+    match decide_and_apply(global, &args, &prepared, promised.as_ref(), &stop).await {
         Ok(exit) | Err(exit) => exit,
     }
 }
@@ -69,10 +86,12 @@ async fn decide_and_apply(
     global: &Global,
     args: &Apply,
     prepared: &Pass<'_>,
+    promised: Option<&Plan>,
     stop: &CancellationToken,
 ) -> Result<Exit, Exit> {
     let mut builds = builds::remembered(prepared);
     let mut decided = decide(prepared, &builds).await?;
+    prepared.foresee(&mut decided).await;
     pass::show(global, &decided.diagnostics, &prepared.reading.texts);
     let report = prepared.report(&decided, Vec::new());
     if decided.is_invalid() {
@@ -82,6 +101,7 @@ async fn decide_and_apply(
     if !global.json && !global.quiet {
         output::result(&text::plan(&report, output::look(global, args.full)));
     }
+    saved::kept(promised, &decided)?;
     let open = builds::are_open(prepared, &builds);
     if decided.planned.plan.is_empty() && !open {
         return Ok(finish(global, args, prepared, &decided, Vec::new()));
@@ -95,6 +115,7 @@ async fn decide_and_apply(
             output::result(&pass::refusal(&decided.diagnostics));
             return Ok(Exit::Invalid);
         }
+        saved::kept(promised, &decided)?;
     }
     if stop.is_cancelled() {
         output::complain("interrupted before anything was written");

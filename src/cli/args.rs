@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 
 /// GitOps for Prefect: keeps a Prefect API equal to a git repository.
 ///
@@ -41,7 +42,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Apply what the repository declares
     #[command(after_help = "Examples:\n  reconcile apply\n  reconcile apply --yes\n  \
-        reconcile apply flows/etl.py:etl -n adhoc -p default --yes\n  reconcile apply -n 'etl/*' --yes --json")]
+        reconcile apply flows/etl.py:etl -n adhoc -p default --yes\n  reconcile apply -n 'etl/*' --yes --json\n  \
+        reconcile plan --out plan.json && reconcile apply --plan plan.json --yes")]
     Apply(ApplyArgs),
     /// Check the files only: no API, no network
     #[command(after_help = "Examples:\n  reconcile validate\n  reconcile validate --format github")]
@@ -150,8 +152,9 @@ pub struct Bare {
     pub yes: bool,
 }
 
-/// Which files and deployments are meant, and what is laid over them.
-#[derive(Clone, Debug, Default, Args)]
+/// Which files and deployments are meant, and what is laid over them. A saved plan holds it.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Selecting {
     /// The directory that declares what should be [default: .], or an entrypoint `file.py:flow` to deploy
     #[arg(value_name = "PATH")]
@@ -177,7 +180,8 @@ pub struct Selecting {
 }
 
 /// Values laid over a single selected deployment, as in `prefect deploy`.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[command(next_help_heading = "Overlay (one deployment)")]
 pub struct OverlayArgs {
     /// Its description
@@ -248,7 +252,7 @@ pub struct PlanArgs {
     /// What is meant.
     #[command(flatten)]
     pub selecting: Selecting,
-    /// Write the machine-readable plan to a file
+    /// Write the machine-readable plan to a file, for `apply --plan FILE`
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub out: Option<PathBuf>,
     /// Exit with 2 when changes are pending
@@ -268,6 +272,9 @@ pub struct ApplyArgs {
     /// What is meant.
     #[command(flatten)]
     pub selecting: Selecting,
+    /// Apply a plan that `plan --out FILE` wrote, if planning again still gives the same
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
     /// Apply without asking
     #[arg(long, short = 'y')]
     pub yes: bool,

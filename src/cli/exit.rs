@@ -16,6 +16,8 @@ pub enum Exit {
     Partly,
     /// The files are invalid.
     Invalid,
+    /// The plan is stale.
+    Stale,
     /// Wrong usage.
     Usage,
     /// Interrupted.
@@ -31,6 +33,7 @@ impl Exit {
             Exit::Pending => 2,
             Exit::Partly => 3,
             Exit::Invalid => 4,
+            Exit::Stale => 5,
             Exit::Usage => 64,
             Exit::Interrupted => 130,
         }

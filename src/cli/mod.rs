@@ -9,6 +9,7 @@ mod output;
 mod overlay;
 mod pass;
 mod plan;
+mod saved;
 mod shell;
 mod validate;
 

@@ -1,13 +1,11 @@
 //! `reconcile plan`: shows what would change. Writes nothing and runs no code of the repository.
 
-use std::path::Path;
-
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
-use super::{output, pass};
+use super::{output, pass, saved};
 use crate::reconcile::builds;
 use crate::reconcile::{Pass, Python};
 use crate::report::{Report, github, markdown, sarif, text};
@@ -28,15 +26,16 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         Ok(prepared) => prepared,
         Err(error) => return pass::failed(&error),
     };
-    let decided = match prepared.decide(&builds::remembered(&prepared)).await {
+    let mut decided = match prepared.decide(&builds::remembered(&prepared)).await {
         Ok(decided) => decided,
         Err(error) => return pass::failed(&error),
     };
+    prepared.foresee(&mut decided).await;
     let mut report = prepared.report(&decided, Vec::new());
     report.diagnostics.extend(connected.diagnostics.iter().cloned());
     pass::show(global, &report.diagnostics, &prepared.reading.texts);
     if let Some(file) = &args.out
-        && let Err(error) = write(file, &report)
+        && let Err(error) = saved::write(file, &report, global, &args.selecting)
     {
         return fail(&format!("{} cannot be written: {error}", file.display()));
     }
@@ -46,10 +45,6 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         false if args.detailed_exitcode && !decided.planned.plan.is_empty() => Exit::Pending,
         false => Exit::Done,
     }
-}
-
-fn write(file: &Path, report: &Report) -> std::io::Result<()> {
-    std::fs::write(file, format!("{:#}\n", report.to_json()))
 }
 
 fn shown(global: &Global, args: &PlanArgs, report: &Report, invalid: bool) -> String {

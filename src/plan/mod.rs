@@ -6,6 +6,7 @@ pub mod desire;
 pub mod diff;
 pub mod digest;
 pub mod resolve;
+pub mod same;
 pub mod schedules;
 pub mod want;
 

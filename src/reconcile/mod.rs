@@ -8,6 +8,7 @@ pub mod builds;
 mod error;
 pub mod flows;
 pub mod gather;
+mod impact;
 mod keep;
 pub mod read;
 
@@ -175,6 +176,13 @@ impl<'a> Pass<'a> {
             false => plan::plan(&desired, &observed, &self.asked.ledger, self.now),
         };
         Decided { desired, observed, planned, diagnostics }
+    }
+
+    /// Adds what follows from the plan: asks for the planned runs of what is updated, if anything is.
+    pub async fn foresee(&self, decided: &mut Decided) {
+        if let Some(api) = self.api {
+            impact::note(api, &mut decided.planned).await;
+        }
     }
 
     /// Tells the pass; `outcomes` is empty while nothing was applied.

@@ -18,6 +18,8 @@ mod parity;
 mod plan_is_safe;
 mod schedules;
 mod second_pass;
+mod impact;
+mod saved_plans;
 mod settings;
 mod source;
 mod steps;
