@@ -8,15 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{ApplyArgs, Bare, Global, Selecting};
 use super::connect::{Absent, connect};
-use super::exit::{Exit, failed as fail};
+use super::exit::Exit;
 use super::saved::{self, Saved};
 use super::{output, pass};
 use crate::reconcile::apply::{Outcomes, apply as carry_out};
+use crate::reconcile::read::declared_api;
 use crate::reconcile::builds::{self, Builds};
 use crate::reconcile::{Decided, Pass, Python};
 use crate::model::plan::Plan;
 use crate::report::{Outcome, Report, text};
-use crate::settings::Declared;
 
 /// What to apply, and how.
 pub struct Apply {
@@ -58,9 +58,9 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
     };
-    let connected = match connect(global, &pass::directory(&request), Declared::default(), Absent::StartLocal).await {
+    let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::StartLocal).await {
         Ok(connected) => connected,
-        Err(sentence) => return fail(&sentence),
+        Err(exit) => return exit,
     };
     pass::settle(&mut request, &connected);
     let promised = match &saved {
@@ -158,7 +158,7 @@ async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &
     Ok(match applied {
         Ok(outcomes) => outcomes,
         Err((trouble, outcomes)) => {
-            output::complain(&trouble.to_string());
+            output::complain_with(trouble.code(), &trouble.to_string());
             output::say(&format!("  help: {}", trouble.help()));
             outcomes
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::args::Global;
+use super::exit::{Exit, wrong_usage};
 use super::output;
 use crate::api::Api;
 use crate::diagnostic::Diagnostic;
@@ -32,22 +33,22 @@ pub enum Absent {
     StartLocal,
 }
 
-/// Finds the API.
+/// Finds the API. What is wrong with the settings, and the next step, is said here.
 ///
 /// # Errors
-/// One or two sentences: what is wrong with the settings and the next step.
-pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Absent) -> Result<Connected, String> {
+/// The exit of the command.
+pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Absent) -> Result<Connected, Exit> {
     let flags = Flags {
         api_url: global.api_url.clone(),
         api_key_file: global.api_key_file.clone(),
         profile: global.profile.clone(),
         local: global.local,
         untrusted: false,
-        timeout: timeout(global)?,
+        timeout: timeout(global).map_err(|sentence| wrong_usage(&sentence))?,
         parallelism: global.parallelism,
         declared,
     };
-    let found = settings::load(flags, dir).map_err(|error| format!("{error}\n  help: {}", error.help()))?;
+    let found = settings::load(flags, dir).map_err(|error| told(error.code(), &error, &error.help()))?;
     let (api, python) = match &found.api {
         settings::Api::Configured(connection) => (Some(client(connection.clone())?), None),
         settings::Api::Absent { why } => absent_api(&found, why, absent).await?,
@@ -62,23 +63,34 @@ pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Ab
 
 type Found = (Option<Api>, Option<std::path::PathBuf>);
 
-async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<Found, String> {
+async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<Found, Exit> {
     if let Some(refusal) = why.refusal() {
-        return Err(format!("{refusal}\n  help: {}", refusal.help()));
+        return Err(told(refusal.code(), &refusal, &refusal.help()));
     }
     if absent == Absent::DoWithout && *why != Absence::Local {
         return Ok((None, None));
     }
     let cache = local::cache_dir(|name| std::env::var(name).ok());
-    let server = local::ensure(&cache, &output::say).await.map_err(|error| format!("{error}\n  help: {}", error.help()))?;
+    let server = local::ensure(&cache, &output::say).await.map_err(|error| {
+        output::complain(&error.to_string());
+        output::say(&format!("  help: {}", error.help()));
+        Exit::Failed
+    })?;
     let verb = if server.started { "started" } else { "using" };
     output::say(&format!("{verb} the private Prefect server of this machine: export PREFECT_API_URL={}", server.url));
     let connection = Connection { url: server.url, from: "the private server".to_owned(), ..found.unaddressed.clone() };
     Ok((Some(client(connection)?), Some(server.python)))
 }
 
-fn client(connection: Connection) -> Result<Api, String> {
-    Api::connect(connection).map_err(|error| format!("{error}\n  help: {}", error.help()))
+fn client(connection: Connection) -> Result<Api, Exit> {
+    Api::connect(connection).map_err(|error| told(error.code(), &error, &error.help()))
+}
+
+/// Says what is wrong and the next step.
+fn told(code: &str, error: &dyn std::fmt::Display, help: &str) -> Exit {
+    output::complain_with(code, &error.to_string());
+    output::say(&format!("  help: {help}"));
+    Exit::Failed
 }
 
 fn timeout(global: &Global) -> Result<Option<Duration>, String> {

@@ -39,6 +39,11 @@ pub fn look(global: &Global, full: bool) -> Look {
     Look { colour: colour(global, &std::io::stdout()), full }
 }
 
+/// Says why a command fails, with the code whose page explains it.
+pub fn complain_with(code: &str, text: &str) {
+    say(&format!("error[{code}]: {text}"));
+}
+
 /// Sets up log lines on stderr.
 pub fn tracing(global: &Global) {
     let level = match global.verbose {

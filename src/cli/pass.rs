@@ -81,7 +81,10 @@ pub fn failed(error: &PassError) -> Exit {
             Exit::Interrupted
         }
         other => {
-            output::complain(&other.to_string());
+            match other.code() {
+                Some(code) => output::complain_with(code, &other.to_string()),
+                None => output::complain(&other.to_string()),
+            }
             if let Some(help) = other.help() {
                 output::say(&format!("  help: {help}"));
             }

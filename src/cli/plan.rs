@@ -6,10 +6,10 @@ use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
 use super::{output, pass, saved};
+use crate::reconcile::read::declared_api;
 use crate::reconcile::builds;
 use crate::reconcile::{Pass, Python};
 use crate::report::{Report, github, markdown, sarif, text};
-use crate::settings::Declared;
 
 /// Runs the command.
 pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Exit {
@@ -17,9 +17,9 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
     };
-    let connected = match connect(global, &pass::directory(&request), Declared::default(), Absent::DoWithout).await {
+    let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::DoWithout).await {
         Ok(connected) => connected,
-        Err(sentence) => return fail(&sentence),
+        Err(exit) => return exit,
     };
     pass::settle(&mut request, &connected);
     let prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::AtApply).await {

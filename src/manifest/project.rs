@@ -120,8 +120,6 @@ pub struct Api {
     pub url: Option<String>,
     /// A profile of `profiles.toml`.
     pub profile: Option<String>,
-    /// A file that holds the key.
-    pub key_file: Option<String>,
 }
 
 /// How many of the owned objects may be deleted without asking.

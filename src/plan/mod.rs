@@ -98,6 +98,9 @@ fn orphans(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &mu
         }
         if !observed.deployments.contains_key(key) {
             planned.gone.push(key.clone());
+            let prefix = format!("{}/", key.name);
+            let hanging = ledger.owned.keys().filter(|k| k.kind == Kind::Automation && k.name.starts_with(&prefix));
+            planned.gone.extend(hanging.cloned());
         } else if desired.complete {
             planned.plan.held.push(Held {
                 key: key.clone(),

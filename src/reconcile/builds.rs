@@ -137,6 +137,7 @@ pub async fn run(pass: &Pass<'_>, mut builds: Builds) -> Result<Builds, PassErro
         }
         let outputs = run_list(pass, filled, &build, &push, &helper).await?;
         if let Some(key) = cache_key(pass, filled)
+            && !holds_secrets(pass, &outputs)
             && let Some(value) = Tree::Map(outputs.clone()).revealed(&|_| None)
         {
             builds.remembered.insert(key, value);
@@ -145,6 +146,17 @@ pub async fn run(pass: &Pass<'_>, mut builds: Builds) -> Result<Builds, PassErro
     }
     builds.pending = false;
     Ok(builds)
+}
+
+/// Whether outputs hold something that must not stand in the ledger: a sealed value, or the value of a variable of
+/// the environment that is a credential by its name.
+fn holds_secrets(pass: &Pass<'_>, outputs: &Map) -> bool {
+    const WORDS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "AUTH"];
+    let outputs = Tree::Map(outputs.clone());
+    let shown = outputs.masked().to_string();
+    let named = |name: &str| WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
+    let leaks = |(name, value): (&String, &String)| named(name) && value.len() >= 4 && shown.contains(value.as_str());
+    outputs.has_secret() || pass.request.environment.iter().any(leaks)
 }
 
 async fn run_list(

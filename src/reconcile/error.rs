@@ -39,6 +39,16 @@ pub enum PassError {
 }
 
 impl PassError {
+    /// The code of the page that explains it.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            PassError::Api(error) => Some(error.code()),
+            PassError::Python(error) => Some(error.code()),
+            PassError::Step { error, .. } => Some(error.code()),
+            PassError::Usage(_) | PassError::Source(_) | PassError::Ledger(_) | PassError::Interrupted => None,
+        }
+    }
+
     /// The next step, where the sentence does not hold it already.
     pub fn help(&self) -> Option<String> {
         match self {

@@ -12,6 +12,7 @@ use crate::manifest::select::{Selecting, select};
 use crate::manifest::{globs, vars, yaml};
 use crate::model::{Origin, RepoPath};
 use crate::report::diagnostics::Texts;
+use crate::settings::Declared;
 use crate::source::{GitFacts, Worktree};
 
 use super::error::PassError;
@@ -81,6 +82,19 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
     })
 }
 
+/// The API that the chosen environment of `reconcile.yaml` names. A file that cannot be read names none: it is told
+/// when everything is read.
+pub fn declared_api(request: &Request) -> Declared {
+    let Some(name) = request.env_name.as_deref() else { return Declared::default() };
+    let Ok(worktree) = Worktree::open(&request.path) else { return Declared::default() };
+    let mut reader = Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true };
+    let Ok(mut project) = reader.project() else { return Declared::default() };
+    match project.environments.shift_remove(name).and_then(|environment| environment.api) {
+        Some(api) => Declared { url: api.url, profile: api.profile },
+        None => Declared::default(),
+    }
+}
+
 fn scope(project: &Project, git: Option<&GitFacts>, worktree: &Worktree, environment: Option<&str>) -> String {
     let remote = git.and_then(|git| git.remote_url.as_deref());
     let root = RepoPath::new("");
@@ -109,7 +123,20 @@ impl<'a> Reader<'a> {
         let Some(root) = self.parsed(&path)? else { return Ok(Project::default()) };
         let (project, diagnostics) = project::read(&path, &root);
         self.diagnostics.extend(diagnostics);
+        self.without_effect(&path, &root);
         Ok(project)
+    }
+
+    /// Keys that are understood and do nothing yet.
+    fn without_effect(&mut self, path: &RepoPath, root: &Node) {
+        for key in ["prune", "max_delete", "secret_dirs"] {
+            if let Some((place, _)) = root.entry(key) {
+                let warning = Diagnostic::warning("W0174", format!("`{key}` has no effect in this version"))
+                    .at(Origin::new(path.clone(), place.span), "")
+                    .help("nothing is deleted and no secret file is read yet; keep it or remove it");
+                self.diagnostics.push(warning);
+            }
+        }
     }
 
     /// A path of the command line as a path below the root.

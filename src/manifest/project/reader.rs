@@ -28,7 +28,7 @@ const KEYS: [&str; 17] = [
     "vars",
 ];
 const ENVIRONMENT_KEYS: [&str; 3] = ["api", "vars", "overlays"];
-const API_KEYS: [&str; 3] = ["url", "profile", "key_file"];
+const API_KEYS: [&str; 2] = ["url", "profile"];
 /// How people try to write a key into the file.
 const SECRET_KEYS: [&str; 5] = ["key", "api_key", "apikey", "token", "auth_string"];
 
@@ -122,7 +122,7 @@ impl Reader<'_> {
         if !self.is_mapping(node, &place) {
             return None;
         }
-        let mut api = Api { origin: self.origin(key), url: None, profile: None, key_file: None };
+        let mut api = Api { origin: self.origin(key), url: None, profile: None };
         for (key, value) in node.entries() {
             if key.as_str().is_some_and(|word| SECRET_KEYS.contains(&word)) {
                 self.secret(key, &place);
@@ -131,7 +131,6 @@ impl Reader<'_> {
             match self.known(key, &API_KEYS, &place) {
                 Some("url") => api.url = self.url(value),
                 Some("profile") => api.profile = self.text(value, "profile"),
-                Some("key_file") => api.key_file = self.text(value, "key_file"),
                 Some(other) => unreachable_key(other),
                 None => {}
             }
@@ -426,7 +425,7 @@ impl Reader<'_> {
     fn secret(&mut self, node: &Node, place: &str) {
         let problem = Diagnostic::error("E0128", format!("{place} holds a credential, and this file is in git"))
             .at(self.origin(node), "")
-            .help("name a `profile` or a `key_file`, or set PREFECT_API_KEY");
+            .help("name a `profile`, or set PREFECT_API_KEY");
         self.diagnostics.push(problem);
     }
 
@@ -501,7 +500,7 @@ mod tests {
         let (project, diagnostics) = project(json!({
             "name": "shop", "include": ["**/prefect.yaml"], "exclude": ["old/**"], "prune": true, "max_delete": "10%",
             "environments": {
-                "prod": {"api": {"profile": "prod", "key_file": "/run/key"}, "vars": {"tag": "stable"}, "overlays": ["env/*.yaml"]},
+                "prod": {"api": {"profile": "prod"}, "vars": {"tag": "stable"}, "overlays": ["env/*.yaml"]},
                 "dev": {"api": {"url": "http://127.0.0.1:4200/api"}},
                 "bare": null
             },
@@ -517,7 +516,7 @@ mod tests {
         assert_eq!((project.default_pull, project.build_cache), (DefaultPull::Git, BuildCache::Never));
         assert_eq!(project.environments.keys().collect::<Vec<_>>(), ["prod", "dev", "bare"]);
         let prod = project.environments["prod"].api.as_ref().unwrap();
-        assert_eq!((prod.profile.as_deref(), prod.key_file.as_deref()), (Some("prod"), Some("/run/key")));
+        assert_eq!(prod.profile.as_deref(), Some("prod"));
         assert_eq!(project.environments["prod"].overlays, ["env/*.yaml"]);
         assert_eq!(project.vars_in(Some("prod"))["tag"], Tree::text("stable"));
         assert_eq!(project.vars_in(None)["m"], Tree::from(json!({"a": [true, null]})));

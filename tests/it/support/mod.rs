@@ -60,8 +60,8 @@ fn existing(python: &Path) -> Result<Prefect, local::LocalError> {
 
 /// Runs a future to its end on a thread of its own: works within and without a runtime.
 pub fn block_on<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().unwrap())
+    let run = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }
 
 fn var(name: &str) -> Option<String> {
