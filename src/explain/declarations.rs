@@ -67,7 +67,7 @@ notices a wrong one only after builds have run. Leave it out to have it found ou
         code: "E0147",
         title: "The tags are not a list of texts",
         text: "\
-`tags` is a list, or a text that is one template which gives a list. A tag cannot be empty.
+`tags` is a list, or a text that is one template which gives a list.
 
     tags: [etl, nightly]",
     },

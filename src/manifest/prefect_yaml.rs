@@ -368,11 +368,7 @@ impl Reader<'_> {
     }
 
     fn tag(&mut self, item: &Node) -> Tree {
-        let tree = self.free(item);
-        if tree.as_str() == Some("") {
-            self.error("E0147", item, "a tag cannot be empty", "remove it or give it a text");
-        }
-        tree
+        self.free(item)
     }
 
     fn yes_or_no(&mut self, word: &str, node: &Node) -> Option<Tree> {

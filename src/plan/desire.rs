@@ -93,7 +93,7 @@ impl Desire<'_> {
         self.limits(&config, &mut fields);
         self.infrastructure(&config, &mut fields);
         fields.insert("entrypoint".to_owned(), Tree::text(&self.filled.entrypoint));
-        fields.insert("pull_steps".to_owned(), self.pull_steps(&config));
+        fields.insert("pull_steps".to_owned(), self.pull_steps());
         fields.insert("parameter_openapi_schema".to_owned(), self.parameter_schema());
         self.check_parameters(&fields);
         Some(Deployment {
@@ -374,15 +374,13 @@ impl Desire<'_> {
         }
     }
 
-    fn pull_steps(&mut self, config: &Map) -> Tree {
-        let declaration = &self.filled.selected.declaration;
-        let pull = match &declaration.actions.pull {
-            Steps::Unset => &self.filled.selected.file_actions.pull,
-            own => own,
-        };
-        let steps = match pull {
-            Steps::List(steps) => Tree::List(steps.clone()),
-            Steps::Nothing | Steps::Unset => self.default_pull(config),
+    /// `pull: []` is no steps; `pull: null` and `pull: {}` are those of the file, if it has any (`_core.py`).
+    fn pull_steps(&mut self) -> Tree {
+        let selected = &self.filled.selected;
+        let steps = match (&selected.declaration.actions.pull, &selected.file_actions.pull) {
+            (Steps::List(steps), _) | (Steps::Unset, Steps::List(steps)) => Tree::List(steps.clone()),
+            (Steps::Nothing, Steps::List(steps)) if !steps.is_empty() => Tree::List(steps.clone()),
+            (Steps::Nothing | Steps::Unset, _) => self.default_pull(),
         };
         let below = Path::of("pull");
         // Outputs fill what they can; blocks, variables and unset environment variables are left to the worker.
@@ -390,7 +388,7 @@ impl Desire<'_> {
     }
 
     /// What the worker does when nobody says where the code is (`prefect/cli/deploy/_actions.py`).
-    fn default_pull(&mut self, config: &Map) -> Tree {
+    fn default_pull(&mut self) -> Tree {
         const BUILD: &str = "prefect_docker.deployments.steps.build_docker_image";
         let own = self.filled.selected.declaration.actions.build.list();
         let build = if own.is_empty() { self.filled.selected.file_actions.build.list() } else { own };
@@ -400,7 +398,8 @@ impl Desire<'_> {
                 _ => Tree::List(Vec::new()),
             };
         }
-        let image = config.get("work_pool").and_then(|pool| pool.get("job_variables")).and_then(|v| v.get("image"));
+        // As it is before step outputs: a placeholder that will come to nothing is an image all the same.
+        let image = self.filled.config.get("work_pool").and_then(|pool| pool.get("job_variables")).and_then(|v| v.get("image"));
         if image.is_some_and(Tree::is_truthy) {
             let path = Path::of("work_pool").key("job_variables").key("image");
             let diagnostic = Diagnostic::warning("W0165", "no pull step says where the image holds the flow's code")
@@ -441,10 +440,13 @@ fn join(above: &Path, below: &Path) -> Path {
     Path(above.0.iter().chain(&below.0).cloned().collect())
 }
 
-/// Tags as text: Prefect prints what is not text the way Python does.
+/// Tags as text: Prefect prints what is not text the way Python does, and drops what is blank.
 fn tag_list(tags: &Tree) -> Tree {
+    let blank = |tag: &Tree| tag.as_str().is_some_and(|text| text.trim().is_empty());
     match tags {
-        Tree::List(items) => Tree::List(items.iter().map(|item| crate::render::as_text(item)).collect()),
+        Tree::List(items) => {
+            Tree::List(items.iter().map(|item| crate::render::as_text(item)).filter(|tag| !blank(tag)).collect())
+        }
         Tree::Unknown(_) => tags.clone(),
         other => Tree::List(vec![crate::render::as_text(other)]),
     }

@@ -130,6 +130,10 @@ fn merge(path: &Path, wanted: &Map, found: &Map, sides: &Sides<'_>, changes: &mu
         match wanted.get(key) {
             Some(_) => {}
             None if sides.strict || sides.was_declared(&at) => {
+                if let Some(rest) = others(&at, value, sides, changes) {
+                    merged.insert(key.clone(), rest);
+                    continue;
+                }
                 let before = sides.shown(&at, value.clone(), None);
                 changes.push(FieldChange { path: at, before: Some(before), after: None });
             }
@@ -158,6 +162,21 @@ fn merge(path: &Path, wanted: &Map, found: &Map, sides: &Sides<'_>, changes: &mu
         merged.insert(key.clone(), value);
     }
     merged
+}
+
+/// What others put into a mapping of which git declared some keys and no longer does; `None` if that is nothing.
+fn others(at: &Path, found: &Tree, sides: &Sides<'_>, changes: &mut Vec<FieldChange>) -> Option<Tree> {
+    let Tree::Map(found) = found else { return None };
+    if sides.strict || sides.owned.contains_key(at) {
+        return None;
+    }
+    let mut within = Vec::new();
+    let rest = merge(at, &Map::new(), found, sides, &mut within);
+    if rest.is_empty() {
+        return None;
+    }
+    changes.extend(within);
+    Some(Tree::Map(rest))
 }
 
 fn is_marked(map: &Map) -> bool {

@@ -77,7 +77,7 @@ impl Filled {
         self.steps("build")
     }
 
-    /// Its push steps as written.
+    /// Its push steps as written; those of its file if it has none.
     pub fn push_steps(&self) -> Vec<Tree> {
         self.steps("push")
     }
@@ -90,7 +90,9 @@ impl Filled {
             _ => actions.pull.clone(),
         };
         let own = pick(&self.selected.declaration.actions);
-        let steps = if own == Steps::Unset { pick(&self.selected.file_actions) } else { own };
+        // A `push` without steps is the file's, whichever way it says so (`_core.py`: `push_steps or actions["push"]`).
+        let is_files = own == Steps::Unset || (which == "push" && own.list().is_empty());
+        let steps = if is_files { pick(&self.selected.file_actions) } else { own };
         steps.list().iter().filter(|step| step.is_truthy()).cloned().collect()
     }
 }

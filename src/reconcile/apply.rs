@@ -239,7 +239,10 @@ impl Sender {
             }
             Write::CreateAutomation(made) => Ok(Some(self.api.create_automation(&self.automation(made)).await?)),
             Write::ReplaceAutomation { id, made } => {
-                self.api.replace_automation(id, &self.automation(made)).await?;
+                let mut body = self.automation(made);
+                // Prefect keeps the owner, and refuses to be told.
+                body.as_object_mut().map(|body| body.shift_remove("owner_resource"));
+                self.api.replace_automation(id, &body).await?;
                 Ok(Some(id.clone()))
             }
             Write::DeleteAutomation { id } => {

@@ -80,7 +80,8 @@ fn id(deployment: &Value, name: &str) -> Value {
 fn what_was_never_declared_is_left_alone() {
     let bench = Bench::new();
     bench.declare("parameters: {a: 5}\ntags: [git]").apply();
-    bench.patch(json!({"paused": true, "description": "by hand", "concurrency_limit": 3, "work_queue_name": "slow",
+    bench.patch(json!({"paused": true, "description": "by hand", "concurrency_limit": 3,
+        "work_pool_name": "pool", "work_queue_name": "slow",
         "job_variables": {"image": "by-hand"}, "parameters": {"a": 5, "b": 7}, "enforce_parameter_schema": false}));
     let found = bench.apply();
     assert_eq!(found["paused"], true);
