@@ -88,7 +88,8 @@ fn warn_unknown(map: &Map, path: &Path, problems: &mut Vec<Problem>) {
 /// One agreement with the fields that are set; it has one kind, the first that reads, as in pydantic's union.
 fn agreement(map: &Map, path: &Path, problems: &mut Vec<Problem>) -> Tree {
     let mut problem = |key: &str, message: String, help: Option<String>| {
-        let problem = Problem { code: "E0193", path: path.key(key), message, help };
+        let path = if key.is_empty() { path.clone() } else { path.key(key) };
+        let problem = Problem { code: "E0193", path, message, help };
         problems.push(problem);
     };
     let mut out = Map::new();
@@ -124,7 +125,7 @@ fn agreement(map: &Map, path: &Path, problems: &mut Vec<Problem>) -> Tree {
             }
             None => {
                 let help = "`duration`: longest run; `within`: latest start; `stale_after`: longest time between runs";
-                problem("name", "an agreement says nothing about what is agreed".to_owned(), Some(help.to_owned()));
+                problem("", "an agreement says nothing about what is agreed".to_owned(), Some(help.to_owned()));
             }
         },
     }

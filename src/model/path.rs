@@ -116,8 +116,11 @@ fn word(text: &str, end: char) -> Result<(String, &str), String> {
         return Err(format!("`{text}` lacks a closing quote"));
     }
     let stop = text.find([end, '[', ']']).unwrap_or(text.len());
+    if text.is_empty() {
+        return Err("its last part is missing".to_owned());
+    }
     if stop == 0 {
-        return Err(format!("`{text}` has an empty part"));
+        return Err(format!("a part is missing before `{text}`"));
     }
     Ok((text[..stop].to_owned(), &text[stop..]))
 }

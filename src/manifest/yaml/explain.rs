@@ -137,6 +137,9 @@ impl Source<'_> {
                 .error("E0103", "a mapping cannot start on the line of `---`", at)
                 .help("start it on the next line");
         }
+        if let Some(diagnostic) = self.tight_colon_above(colon, before.len()) {
+            return diagnostic;
+        }
         let indent = before.len() - before.trim_start().len();
         let key = Span { start: colon.byte - before.len() + indent, end: colon.byte, line: colon.line + 1, column: 0 };
         let key = Span { column: u32::try_from(indent).unwrap_or(0) + 1, ..key };
@@ -146,6 +149,20 @@ impl Source<'_> {
             key,
         )
         .help("indent it exactly as the other keys of its mapping")
+    }
+
+    /// The line right above, if it was meant as a key: `name:morning` is one text, which this line then continues.
+    fn tight_colon_above(&self, colon: Mark, before: usize) -> Option<Diagnostic> {
+        let above = self.text[..colon.byte - before].strip_suffix('\n')?;
+        let above = above.strip_suffix('\r').unwrap_or(above);
+        let line = cut_comment(&above[above.rfind('\n').map_or(0, |i| i + 1)..]);
+        let text = line.trim_start().trim_start_matches("- ").trim_start();
+        let parts = TIGHT_COLON.captures(text)?;
+        let column = line[..line.len() - text.len()].chars().count();
+        let start = above.rfind('\n').map_or(0, |i| i + 1) + line.len() - text.len();
+        let span = Span { start, end: start + text.len(), line: colon.line, column: u32::try_from(column).ok()? + 1 };
+        let (key, value) = (&parts[1], &parts[2]);
+        Some(self.error("E0103", format!("no space follows the colon of `{key}`"), span).help(format!("write `{key}: {value}`")))
     }
 
     fn block_broken(&self, found: &str, at: Mark, since: Mark) -> Diagnostic {
