@@ -40,6 +40,21 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Reading {
+    /// Reads the texts that diagnostics point into: those of flows besides those of the files that declare them.
+    pub fn show(&mut self, diagnostics: &[Diagnostic]) {
+        for label in diagnostics.iter().flat_map(|d| &d.labels) {
+            let file = &label.origin.file;
+            if !self.texts.contains_key(file)
+                && !file.escapes()
+                && let Ok(Some(bytes)) = self.worktree.read(file)
+            {
+                self.texts.insert(file.clone(), Arc::from(String::from_utf8_lossy(&bytes)));
+            }
+        }
+    }
+}
+
 /// Root keys of resource files.
 const RESOURCE_KEYS: [&str; 7] = [
     "blocks",

@@ -12,6 +12,9 @@ use crate::model::RepoPath;
 /// The texts that snippets are cut from.
 pub type Texts = BTreeMap<RepoPath, Arc<str>>;
 
+/// The code of credentials in files.
+const CREDENTIAL: &str = "E0128";
+
 /// Renders diagnostics one below the other, errors after warnings so that the last thing read is what matters.
 pub fn render(diagnostics: &[Diagnostic], texts: &Texts, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
@@ -30,9 +33,10 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, renderer: &Renderer) -> String {
     let title = level.primary_title(message.as_str()).id(diagnostic.code);
     let mut group = Group::with_title(title);
     for (file, labels) in by_file(diagnostic) {
-        match texts.get(file) {
+        // A line that holds a credential is not repeated into logs.
+        match texts.get(file).filter(|_| diagnostic.code != CREDENTIAL) {
             Some(text) => group = group.element(snippet(text, file, &labels, diagnostic)),
-            None => group = group.element(Level::NOTE.message(printable(&format!("in {}", labels[0].origin)))),
+            None => group = group.element(Level::NOTE.message(place(labels[0]))),
         }
     }
     let help = diagnostic.help.as_deref().map(lines);
@@ -40,6 +44,12 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, renderer: &Renderer) -> String {
         group = group.element(Level::HELP.message(help.as_str()));
     }
     renderer.render(&[group]).to_string()
+}
+
+/// A place whose text is not at hand.
+fn place(label: &Label) -> String {
+    let colon = if label.text.is_empty() { "" } else { ": " };
+    printable(&format!("in {}{colon}{}", label.origin, label.text))
 }
 
 /// A text of several lines, each of them harmless.
