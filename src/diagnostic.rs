@@ -85,6 +85,21 @@ pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|d| d.severity == Severity::Error)
 }
 
+/// Takes out what only repeats an error among the first `told`: whatever concerns the same place, or a part of it, or a
+/// value around it. The files were read first; what later looks at a value that is wrong finds it missing.
+pub fn without_echoes(told: usize, diagnostics: &mut Vec<Diagnostic>) {
+    let wrong: Vec<Origin> = diagnostics[..told]
+        .iter()
+        .filter(|d| d.severity == Severity::Error)
+        .filter_map(|d| d.origin().cloned())
+        .take(1000) // nobody reads more, and hostile files shall not cost a square of them
+        .collect();
+    let holds = |a: &Origin, b: &Origin| a.file == b.file && a.span.start <= b.span.start && b.span.end <= a.span.end;
+    let is_echo = |d: &Diagnostic| d.origin().is_some_and(|at| wrong.iter().any(|w| holds(w, at) || holds(at, w)));
+    let rest = diagnostics.split_off(told);
+    diagnostics.extend(rest.into_iter().filter(|d| !is_echo(d)));
+}
+
 /// The known word nearest to a misspelt one, if one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -103,6 +118,21 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_from_an_error_is_not_told_again() {
+        use crate::model::{RepoPath, Span};
+        let at = |start, end| Origin::new(RepoPath::new("prefect.yaml"), Span { start, end, line: 1, column: 1 });
+        let mut all = vec![
+            Diagnostic::error("E0185", "not a length of time").at(at(10, 20), ""),
+            Diagnostic::warning("W0141", "ignored").at(at(30, 40), ""),
+            Diagnostic::error("E0182", "says nothing").at(at(5, 25), ""),
+            Diagnostic::error("E0160", "missing").at(at(12, 13), ""),
+            Diagnostic::error("E0161", "another place").at(at(30, 40), ""),
+        ];
+        without_echoes(2, &mut all);
+        assert_eq!(all.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0185", "W0141", "E0161"]);
+    }
 
     #[test]
     fn only_near_words_are_suggested() {

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::PassError;
 
 use crate::api::Api;
-use crate::diagnostic::{Diagnostic, has_errors};
+use crate::diagnostic::{Diagnostic, has_errors, without_echoes};
 use crate::manifest::select::Selection;
 use crate::model::Key;
 use crate::plan::resolve::{self, Filled};
@@ -127,6 +127,7 @@ impl<'a> Pass<'a> {
             let Pass { reading, asked, filled, flows, .. } = &mut pass;
             flows::ask_python(request, reading, asked, filled, flows).await?;
             pass.diagnostics.append(&mut pass.flows.diagnostics);
+            pass.reading.show(&pass.diagnostics);
         }
         Ok(pass)
     }
@@ -136,16 +137,19 @@ impl<'a> Pass<'a> {
     pub fn from_parts(
         request: &'a Request,
         api: Option<&'a Api>,
-        reading: Reading,
+        mut reading: Reading,
         asked: Asked,
         now: Timestamp,
     ) -> Self {
+        let told = reading.diagnostics.len();
         let mut diagnostics = reading.diagnostics.clone();
         let selected = reading.selecting.selected.iter();
         let filled: Vec<Filled> =
             selected.filter_map(|one| resolve::filled(one, &asked.facts, &mut diagnostics)).collect();
         let mut flows = flows::read_statically(&reading, &filled);
         diagnostics.append(&mut flows.diagnostics);
+        without_echoes(told, &mut diagnostics);
+        reading.show(&diagnostics);
         Pass { request, api, reading, asked, filled, flows, diagnostics, started: Instant::now(), now }
     }
 
@@ -166,6 +170,7 @@ impl<'a> Pass<'a> {
     pub fn desire(&self, builds: &Builds) -> (Desired, Vec<Diagnostic>) {
         let mut diagnostics = self.diagnostics.clone();
         let desired = gather::desired(self, builds, self.now, &mut diagnostics);
+        without_echoes(self.reading.diagnostics.len(), &mut diagnostics);
         (desired, diagnostics)
     }
 
