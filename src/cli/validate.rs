@@ -59,10 +59,7 @@ fn summary(severities: impl Iterator<Item = Severity>, files: usize, deployments
     match (errors, warnings) {
         (0, 0) => format!("Valid: {what}."),
         (0, n) => format!("Valid: {what}, {}.", count(n, "warning", "warnings")),
-        (n, m) => format!(
-            "Invalid: {}, {} in {what}.",
-            count(n, "error", "errors"),
-            count(m, "warning", "warnings")
-        ),
+        (n, 0) => format!("Invalid: {}.", count(n, "error", "errors")),
+        (n, m) => format!("Invalid: {}, {}.", count(n, "error", "errors"), count(m, "warning", "warnings")),
     }
 }
