@@ -5,6 +5,7 @@ mod api;
 mod docs;
 mod explain;
 mod floors;
+mod diagnostics;
 mod flow_facts;
 mod impact;
 mod json_mode;
