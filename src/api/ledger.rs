@@ -13,6 +13,7 @@ use super::client::Call;
 use super::error::ApiError;
 use super::ledger_parts::{Documents, document_name, is_part};
 use super::ledger_text::{self, Damage};
+use super::own_type::{OwnType, Schema};
 use super::reads::text;
 use super::writes::id_of;
 use crate::diagnostic::Diagnostic;
@@ -244,9 +245,7 @@ impl Api {
                 &made
             }
         };
-        let new = json!({
-            "name": name, "data": data, "block_type_id": schema.type_id, "block_schema_id": schema.id,
-        });
+        let new = schema.document(name, data);
         let call = Call::new(Method::POST, DOCUMENTS, &what).body(&new);
         match self.client.send(&call).await {
             Ok(answer) => id_of(&answer, &call),
@@ -292,37 +291,15 @@ impl Api {
 
     /// The block type and schema of ledgers, made if they are not there.
     async fn ledger_schema(&self) -> Result<Schema, ApiError> {
-        let type_id = self.ledger_type().await?;
-        let body = json!({
-            "block_type_id": type_id, "capabilities": [], "version": ledger_text::FORMAT.to_string(), "fields": fields(),
-        });
-        let call = Call::new(Method::POST, "/block_schemas/", "the schema of ledgers").body(&body);
-        let id = id_of(&self.client.send(&call).await?, &call)?;
-        Ok(Schema { type_id, id })
-    }
-
-    async fn ledger_type(&self) -> Result<String, ApiError> {
-        let path = format!("/block_types/slug/{TYPE}");
-        let ask = Call::get(&path, "the block type of ledgers");
-        match self.client.send(&ask).await {
-            Ok(answer) => return id_of(&answer, &ask),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-        let body = json!({
-            "name": "Reconcile Ledger", "slug": TYPE,
-            "description": "What reconcile owns in this workspace. Kept by reconcile, not for use in flows.",
-        });
-        let call = Call::new(Method::POST, "/block_types/", "the block type of ledgers").body(&body);
-        match self.client.send(&call).await {
-            // The API answers a name that is taken with the other type of that name.
-            Ok(answer) if answer.body["slug"] != TYPE => {
-                Err(call.garbled("there is another block type named `Reconcile Ledger`"))
-            }
-            Ok(answer) => id_of(&answer, &call),
-            Err(error) if error.is_conflict() => id_of(&self.client.send(&ask).await?, &ask),
-            Err(error) => Err(error),
-        }
+        self.own_schema(&OwnType {
+            slug: TYPE,
+            name: "Reconcile Ledger",
+            description: "What reconcile owns in this workspace. Kept by reconcile, not for use in flows.",
+            what: "ledgers",
+            version: ledger_text::FORMAT.to_string(),
+            fields: fields(),
+        })
+        .await
     }
 
     fn shelved(&self, name: &str) -> Option<BTreeMap<String, String>> {
@@ -336,11 +313,6 @@ impl Api {
     fn shelf(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BTreeMap<String, String>>> {
         self.ledgers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-struct Schema {
-    type_id: String,
-    id: String,
 }
 
 /// What the API knows of the form of a ledger: above all that its key is secret.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,8 @@ use super::{output, pass};
 use crate::reconcile::apply::{Outcomes, apply as carry_out};
 use crate::reconcile::read::declared_api;
 use crate::reconcile::builds::{self, Builds};
-use crate::reconcile::{Decided, Pass, Python};
+use crate::reconcile::lock::{self, Guard};
+use crate::reconcile::{Decided, Pass, PassError, Python};
 use crate::model::plan::Plan;
 use crate::report::{Outcome, Report, text};
 
@@ -22,6 +24,7 @@ use crate::report::{Outcome, Report, text};
 pub struct Apply {
     selecting: Selecting,
     yes: bool,
+    lock_timeout: Duration,
     fail_on_held: bool,
     full: bool,
     plan: Option<PathBuf>,
@@ -32,14 +35,15 @@ impl Apply {
     pub fn from_bare(bare: Bare) -> Self {
         let path = bare.path.map(|path| path.display().to_string());
         let selecting = Selecting { path, ..Selecting::default() };
-        Apply { selecting, yes: bare.yes, fail_on_held: false, full: false, plan: None }
+        let lock_timeout = bare.lock_timeout.unwrap_or_default();
+        Apply { selecting, yes: bare.yes, lock_timeout, fail_on_held: false, full: false, plan: None }
     }
 }
 
 impl From<ApplyArgs> for Apply {
     fn from(args: ApplyArgs) -> Self {
-        let ApplyArgs { selecting, plan, yes, fail_on_held, full } = args;
-        Apply { selecting, yes, fail_on_held, full, plan }
+        let ApplyArgs { selecting, plan, yes, lock_timeout, fail_on_held, full } = args;
+        Apply { selecting, yes, lock_timeout: lock_timeout.unwrap_or_default(), fail_on_held, full, plan }
     }
 }
 
@@ -70,14 +74,14 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
         },
         None => None,
     };
-    let prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::Ask).await {
+    let mut prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::Ask).await {
         Ok(mut prepared) => {
             prepared.diagnostics.extend(connected.diagnostics);
             prepared
         }
         Err(error) => return pass::failed(&error),
     };
-    match decide_and_apply(global, &args, &prepared, promised.as_ref(), &stop).await {
+    match decide_and_apply(global, &args, &mut prepared, promised.as_ref(), &stop).await {
         Ok(exit) | Err(exit) => exit,
     }
 }
@@ -85,48 +89,103 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
 async fn decide_and_apply(
     global: &Global,
     args: &Apply,
-    prepared: &Pass<'_>,
+    prepared: &mut Pass<'_>,
     promised: Option<&Plan>,
     stop: &CancellationToken,
 ) -> Result<Exit, Exit> {
-    let mut builds = builds::remembered(prepared);
-    let mut decided = decide(prepared, &builds).await?;
+    let known = builds::remembered(prepared);
+    let mut decided = decide(global, prepared, &known).await?;
     prepared.foresee(&mut decided).await;
     pass::show(global, &decided.diagnostics, &prepared.reading.texts);
     let report = prepared.report(&decided, Vec::new());
-    if decided.is_invalid() {
-        output::result(&if global.json { json(&report) } else { pass::refusal(&report.diagnostics) });
-        return Ok(Exit::Invalid);
-    }
     if !global.json && !global.quiet {
         output::result(&text::plan(&report, output::look(global, args.full)));
     }
     saved::kept(promised, &decided)?;
-    let open = builds::are_open(prepared, &builds);
+    let open = builds::are_open(prepared, &known);
     if decided.planned.plan.is_empty() && !open {
-        return Ok(finish(global, args, prepared, &decided, Vec::new()));
+        return Ok(finish(global, args, prepared, &decided, Sent::default()));
     }
     confirm(args)?;
+    let mut builds = known.clone();
     if open {
         builds = builds::run(prepared, builds).await.map_err(|error| pass::failed(&error))?;
-        decided = decide(prepared, &builds).await?;
-        if decided.is_invalid() {
-            pass::show(global, &decided.diagnostics, &prepared.reading.texts);
-            output::result(&pass::refusal(&decided.diagnostics));
-            return Ok(Exit::Invalid);
-        }
+        decided = decide(global, prepared, &builds).await?;
         saved::kept(promised, &decided)?;
+        if decided.planned.plan.is_empty() {
+            return Ok(finish(global, args, prepared, &decided, Sent::default()));
+        }
     }
-    if stop.is_cancelled() {
-        output::complain("interrupted before anything was written");
-        return Ok(Exit::Interrupted);
+    interrupted(stop)?;
+    let guard = lock::acquire(prepared, args.lock_timeout).await.map_err(|error| pass::failed(&error))?;
+    let shown = Shown { digest: report.digest, known, reviewed: !args.yes || promised.is_some() };
+    let exit = locked(global, args, prepared, decided, &builds, guard.as_ref().map(|guard| (guard, shown))).await;
+    if let Some(guard) = guard {
+        guard.release().await;
     }
-    let outcomes = send(global, prepared, &decided, &builds).await?;
-    Ok(finish(global, args, prepared, &decided, outcomes))
+    exit
 }
 
-async fn decide(prepared: &Pass<'_>, builds: &Builds) -> Result<Decided, Exit> {
-    prepared.decide(builds).await.map_err(|error| pass::failed(&error))
+/// What the user was shown, which builds had run by then, and whether anybody looked at it.
+struct Shown {
+    digest: String,
+    known: Builds,
+    reviewed: bool,
+}
+
+/// Applies. What was decided before the lock was ours is decided again: another pass may have been at work since.
+async fn locked(
+    global: &Global,
+    args: &Apply,
+    prepared: &mut Pass<'_>,
+    mut decided: Decided,
+    builds: &Builds,
+    locked: Option<(&Guard, Shown)>,
+) -> Result<Exit, Exit> {
+    let guard = locked.as_ref().map(|(guard, _)| *guard);
+    if let Some((_, shown)) = &locked {
+        prepared.refresh().await.map_err(|error| pass::failed(&error))?;
+        let again = decide(global, prepared, &shown.known).await?;
+        let now = prepared.report(&again, Vec::new());
+        let changed = now.digest != shown.digest;
+        if changed && shown.reviewed {
+            return Err(pass::failed(&PassError::Stale { reviewed: shown.digest.clone(), now: now.digest }));
+        }
+        decided = match builds::are_open(prepared, &shown.known) {
+            true => decide(global, prepared, builds).await?,
+            false => again,
+        };
+        if changed && !global.json && !global.quiet {
+            output::say("the plan changed before the lock was ours; this is what is applied:");
+            let report = prepared.report(&decided, Vec::new());
+            output::result(&text::plan(&report, output::look(global, args.full)));
+        }
+        if decided.planned.plan.is_empty() {
+            return Ok(finish(global, args, prepared, &decided, Sent::default()));
+        }
+    }
+    interrupted(&prepared.request.stop)?;
+    let sent = send(global, prepared, &decided, builds, guard).await;
+    Ok(finish(global, args, prepared, &decided, sent))
+}
+
+fn interrupted(stop: &CancellationToken) -> Result<(), Exit> {
+    match stop.is_cancelled() {
+        true => Err(pass::failed(&PassError::Interrupted)),
+        false => Ok(()),
+    }
+}
+
+/// Makes the plan; one that cannot be carried out ends the command.
+async fn decide(global: &Global, prepared: &Pass<'_>, builds: &Builds) -> Result<Decided, Exit> {
+    let decided = prepared.decide(builds).await.map_err(|error| pass::failed(&error))?;
+    if !decided.is_invalid() {
+        return Ok(decided);
+    }
+    pass::show(global, &decided.diagnostics, &prepared.reading.texts);
+    let report = prepared.report(&decided, Vec::new());
+    output::result(&if global.json { json(&report) } else { pass::refusal(&report.diagnostics) });
+    Err(Exit::Invalid)
 }
 
 /// Whether somebody sits at a terminal.
@@ -151,18 +210,31 @@ fn confirm(args: &Apply) -> Result<(), Exit> {
     Err(Exit::Done)
 }
 
-async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &Builds) -> Result<Outcomes, Exit> {
+/// What became of the changes, and whether that could be recorded.
+#[derive(Default)]
+struct Sent {
+    outcomes: Outcomes,
+    stopped: bool,
+}
+
+async fn send(
+    global: &Global,
+    prepared: &Pass<'_>,
+    decided: &Decided,
+    builds: &Builds,
+    guard: Option<&Guard>,
+) -> Sent {
     let bar = progress(global, decided.planned.plan.changes.len());
-    let applied = carry_out(prepared, decided, builds, &|done, _| bar.set_position(done as u64)).await;
+    let applied = carry_out(prepared, decided, builds, guard, &|done, _| bar.set_position(done as u64)).await;
     bar.finish_and_clear();
-    Ok(match applied {
-        Ok(outcomes) => outcomes,
-        Err((trouble, outcomes)) => {
-            output::complain_with(trouble.code(), &trouble.to_string());
-            output::say(&format!("  help: {}", trouble.help()));
-            outcomes
+    match applied {
+        Ok(outcomes) => Sent { outcomes, stopped: false },
+        Err((stopped, outcomes)) => {
+            output::complain(&stopped.to_string());
+            output::say(&format!("  help: {}", stopped.help()));
+            Sent { outcomes, stopped: true }
         }
-    })
+    }
 }
 
 /// A bar on a terminal, nothing elsewhere.
@@ -176,14 +248,18 @@ fn progress(global: &Global, length: usize) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
 }
 
-fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, outcomes: Outcomes) -> Exit {
-    let report = prepared.report(decided, outcomes);
+fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: Sent) -> Exit {
+    let report = prepared.report(decided, sent.outcomes);
     if global.json {
         output::result(&json(&report));
     } else if !report.outcomes.is_empty() {
         output::result(&text::applied(&report, output::look(global, args.full)));
     }
-    exit_of(&report, args, prepared.request.stop.is_cancelled())
+    match exit_of(&report, args, prepared.request.stop.is_cancelled()) {
+        // Everything is in, but not on record.
+        Exit::Done | Exit::Pending if sent.stopped => Exit::Partly,
+        exit => exit,
+    }
 }
 
 fn json(report: &Report) -> String {

@@ -1,6 +1,7 @@
 //! The shape of the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
         reconcile plan -n 'etl/*' --json  the plan of some deployments, for machines\n  \
         reconcile validate flows/         check the files only\n\n\
         Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (plan --detailed-exitcode),\n\
-        3 partly applied, 4 invalid files, 64 wrong usage, 130 interrupted."
+        3 partly applied, 4 invalid files, 5 stale plan or lock held, 64 wrong usage, 130 interrupted."
 )]
 pub struct Cli {
     /// Flags of every command.
@@ -150,6 +151,9 @@ pub struct Bare {
     /// Apply without asking
     #[arg(long, short = 'y')]
     pub yes: bool,
+    /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub lock_timeout: Option<Duration>,
 }
 
 /// Which files and deployments are meant, and what is laid over them. A saved plan holds it.
@@ -278,6 +282,9 @@ pub struct ApplyArgs {
     /// Apply without asking
     #[arg(long, short = 'y')]
     pub yes: bool,
+    /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub lock_timeout: Option<Duration>,
     /// Exit with 2 when something was held back instead of 0
     #[arg(long)]
     pub fail_on_held: bool,
@@ -298,4 +305,26 @@ pub struct ValidateArgs {
     /// How the diagnostics are printed
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
+}
+
+/// A length of time: seconds, or as `90s`, `10m`, `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time, such as `90s`, `10m` or `1h 30m`");
+    if let Ok(seconds) = text.trim().parse::<u32>() {
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    text.trim().parse::<jiff::SignedDuration>().ok().and_then(|length| length.try_into().ok()).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read() {
+        let seconds = |text: &str| duration(text).ok().map(|length| length.as_secs());
+        assert_eq!((seconds("90"), seconds("90s"), seconds("10m")), (Some(90), Some(90), Some(600)));
+        assert_eq!((seconds("1h 30m"), seconds("0"), seconds("-5s")), (Some(5400), Some(0), None));
+        assert!(duration("soon").expect_err("no length").contains("`soon`"));
+    }
 }

@@ -16,7 +16,7 @@ pub enum Exit {
     Partly,
     /// The files are invalid.
     Invalid,
-    /// The plan is stale.
+    /// The plan is stale, or another pass holds the lock.
     Stale,
     /// Wrong usage.
     Usage,

@@ -88,7 +88,10 @@ pub fn failed(error: &PassError) -> Exit {
             if let Some(help) = other.help() {
                 output::say(&format!("  help: {help}"));
             }
-            Exit::Failed
+            match other {
+                PassError::Locked { .. } | PassError::Stale { .. } => Exit::Stale,
+                _ => Exit::Failed,
+            }
         }
     }
 }

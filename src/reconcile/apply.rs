@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiError, LedgerTrouble};
 use crate::manifest::triggers;
+use crate::model::ledger::Ledger;
 use crate::model::{Key, Kind, Tree};
 use crate::plan::Planned;
 use crate::plan::want::{ScheduleWrite, Write};
@@ -17,6 +19,7 @@ use crate::resource::deployment::create_body;
 
 use super::builds::Builds;
 use super::keep::Keeper;
+use super::lock::{Guard, LockLost};
 use super::{Decided, Pass};
 
 /// What became of every change.
@@ -25,24 +28,49 @@ pub type Outcomes = Vec<(Key, Outcome)>;
 /// Told of every change as it ends: how many have ended, of how many.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Carries out a plan. A failure stops only what depends on it; the outcomes say what is in and what is not.
+/// Why an apply stopped early. What was under way is finished by then, and told in the outcomes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerTrouble),
+    /// The lock is not ours any more. The ledger was left to whoever has it.
+    #[error(transparent)]
+    Lock(#[from] LockLost),
+}
+
+impl Stopped {
+    /// The next step.
+    pub fn help(&self) -> String {
+        match self {
+            Stopped::Ledger(trouble) => trouble.help(),
+            Stopped::Lock(_) => "run again: what is in is found, and nothing is made twice".to_owned(),
+        }
+    }
+}
+
+/// Carries out a plan while `guard` holds the scope's lock. A failure stops only what depends on it; the outcomes say
+/// what is in and what is not.
 ///
 /// # Errors
-/// A ledger that cannot be written: nothing more is written then; what became of the rest comes along.
+/// A ledger that cannot be written, a lock that was lost: nothing more is begun then; what became of the rest comes
+/// along.
 pub async fn apply(
     pass: &Pass<'_>,
     decided: &Decided,
     builds: &Builds,
+    guard: Option<&Guard>,
     progress: Progress<'_>,
-) -> Result<Outcomes, (LedgerTrouble, Outcomes)> {
+) -> Result<Outcomes, (Stopped, Outcomes)> {
     let Some(api) = pass.api else { return Ok(Vec::new()) };
     let enabled = pass.reading.project.ledger && pass.asked.trouble.is_none();
-    let mut keeper = Keeper::new(api, &pass.reading.scope, pass.asked.ledger.clone(), enabled);
+    let mut keeper = Keeper::new(api, &pass.reading.scope, decided.ledger.clone(), enabled);
     keeper.ledger.commit = pass.reading.git.as_ref().map(|git| git.commit.clone());
     keeper.ledger.builds = builds.to_remember().clone();
     for gone in &decided.planned.gone {
         keeper.ledger.owned.remove(gone);
     }
+    restate(&decided.planned, &mut keeper.ledger);
     let mut applying = Applying {
         api: api.clone(),
         planned: &decided.planned,
@@ -50,15 +78,32 @@ pub async fn apply(
         flows: decided.observed.flows.clone(),
         outcomes: BTreeMap::new(),
         stop: pass.request.stop.clone(),
+        guard,
         progress,
     };
-    let result = applying.run(&mut keeper).await;
-    let closed = keeper.close().await;
-    applying.leave_out_the_rest();
+    let mut result = applying.run(&mut keeper).await;
+    // A ledger that is written after the lock was lost would undo what its new holder recorded.
+    if !matches!(result, Err(Stopped::Lock(_))) {
+        result = match applying.check_lock(false).await {
+            Ok(()) => result.and(keeper.close().await.map_err(Stopped::Ledger)),
+            Err(lost) => Err(lost),
+        };
+    }
+    applying.leave_out_the_rest(result.as_ref().err());
     let outcomes = applying.outcomes.into_iter().collect();
-    match result.and(closed) {
+    match result {
         Ok(()) => Ok(outcomes),
-        Err(trouble) => Err((trouble, outcomes)),
+        Err(stopped) => Err((stopped, outcomes)),
+    }
+}
+
+/// What is as declared is written down as declared now: git may speak of more, or less, than when it was applied.
+fn restate(planned: &Planned, ledger: &mut Ledger) {
+    let changing: BTreeSet<&Key> = planned.plan.changes.iter().map(|change| &change.key).collect();
+    for (key, declared) in planned.declared.iter().filter(|(key, _)| !changing.contains(key)) {
+        if let Some(owned) = ledger.owned.get_mut(key) {
+            owned.declared.clone_from(declared);
+        }
     }
 }
 
@@ -75,6 +120,7 @@ struct Applying<'a> {
     flows: BTreeMap<String, String>,
     outcomes: BTreeMap<Key, Outcome>,
     stop: CancellationToken,
+    guard: Option<&'a Guard>,
     progress: Progress<'a>,
 }
 
@@ -82,16 +128,36 @@ struct Applying<'a> {
 type Job = (Key, Result<Option<String>, ApiError>);
 
 impl Applying<'_> {
-    async fn run(&mut self, keeper: &mut Keeper<'_>) -> Result<(), LedgerTrouble> {
-        let keys: Vec<Key> = self.planned.plan.changes.iter().map(|change| change.key.clone()).collect();
-        if keys.is_empty() {
-            return Ok(());
+    async fn run(&mut self, keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
+        let keys = self.planned.plan.changes.iter().map(|change| change.key.clone());
+        let (deployments, rest): (Vec<Key>, Vec<Key>) = keys.partition(|key| key.kind == Kind::Deployment);
+        if !deployments.is_empty() {
+            self.begin(&deployments, keeper).await?;
+            self.make_flows().await;
+            self.wave(deployments, keeper).await?;
         }
-        keeper.announce(keys.iter().cloned()).await?;
-        self.make_flows().await;
-        let (deployments, rest): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|key| key.kind == Kind::Deployment);
-        self.wave(deployments, keeper).await?;
-        self.wave(rest, keeper).await
+        if !rest.is_empty() {
+            self.begin(&rest, keeper).await?;
+            self.wave(rest, keeper).await?;
+        }
+        Ok(())
+    }
+
+    /// Before a wave: makes sure that the lock is still ours, and writes down what is about to be written.
+    async fn begin(&self, keys: &[Key], keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
+        self.check_lock(true).await?;
+        if !self.stop.is_cancelled() {
+            keeper.announce(keys.iter().cloned()).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the lock is ours; unless `ask`, only if somebody could have taken it by now.
+    async fn check_lock(&self, ask: bool) -> Result<(), Stopped> {
+        match self.guard {
+            Some(guard) if ask || !guard.is_sure() => Ok(guard.check().await?),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Makes the flows that new deployments need; a failure is that of the deployments.
@@ -134,22 +200,45 @@ impl Applying<'_> {
         }
     }
 
-    /// Sends the changes of one wave, as many at once as the server takes.
-    async fn wave(&mut self, keys: Vec<Key>, keeper: &mut Keeper<'_>) -> Result<(), LedgerTrouble> {
+    /// Sends the changes of one wave, as many at once as the server takes. When it has to stop, what is under way is
+    /// finished first: nobody knows what would become of a request that is dropped.
+    async fn wave(&mut self, keys: Vec<Key>, keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
         let mut waiting = keys.into_iter();
         let mut jobs: JoinSet<Job> = JoinSet::new();
+        let mut result = Ok(());
         loop {
-            while jobs.len() < self.api.connection().parallelism * 2 && !self.stop.is_cancelled() {
-                let Some(key) = waiting.next() else { break };
+            while result.is_ok() && jobs.len() < self.api.connection().parallelism * 2 && !self.stop.is_cancelled() {
+                result = self.check_lock(false).await;
+                let Some(key) = waiting.next().filter(|_| result.is_ok()) else { break };
                 if self.outcomes.contains_key(&key) || self.is_skipped(&key) {
+                    keeper.skip(&key);
                     continue;
                 }
                 let job = self.job(key);
                 jobs.spawn(job);
             }
-            let Some(done) = jobs.join_next().await else { return Ok(()) };
-            self.finish(done.expect("a request does not panic"), keeper).await?;
+            if result.is_ok() && keeper.due().is_some_and(|due| due <= Instant::now()) {
+                result = self.save(keeper).await;
+            }
+            let next = async { jobs.join_next().await.map(|done| done.expect("a request does not panic")) };
+            let done = match keeper.due().filter(|_| result.is_ok()) {
+                None => next.await,
+                Some(due) => match tokio::time::timeout_at(due.into(), next).await {
+                    Ok(done) => done,
+                    Err(_) => continue,
+                },
+            };
+            let Some(done) = done else { break };
+            self.finish(done, keeper);
         }
+        // What was not begun needs not be looked for.
+        waiting.for_each(|key| keeper.skip(&key));
+        result
+    }
+
+    async fn save(&self, keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
+        self.check_lock(false).await?;
+        Ok(keeper.close().await?)
     }
 
     /// What hangs on a deployment that is not in is not tried.
@@ -175,31 +264,33 @@ impl Applying<'_> {
         }
     }
 
-    async fn finish(&mut self, (key, result): Job, keeper: &mut Keeper<'_>) -> Result<(), LedgerTrouble> {
-        let recorded = match result {
+    /// Takes note of what became of a change. One that failed stays pending: something of it may have arrived.
+    fn finish(&mut self, (key, result): Job, keeper: &mut Keeper<'_>) {
+        let outcome = match result {
             Ok(Some(id)) => {
                 Arc::make_mut(&mut self.ids).insert(key.clone(), id.clone());
                 let declared = self.planned.declared.get(&key).cloned().unwrap_or_default();
-                self.outcomes.insert(key.clone(), Outcome::Done);
-                keeper.record(&key, id, declared).await
+                keeper.record(&key, id, declared);
+                Outcome::Done
             }
             Ok(None) => {
-                self.outcomes.insert(key.clone(), Outcome::Done);
-                keeper.forget(&key).await
+                keeper.forget(&key);
+                Outcome::Done
             }
-            Err(error) => {
-                self.outcomes.insert(key.clone(), Outcome::Failed(error.to_string()));
-                Ok(())
-            }
+            Err(error) => Outcome::Failed(error.to_string()),
         };
+        self.outcomes.insert(key, outcome);
         (self.progress)(self.outcomes.len(), self.planned.plan.changes.len());
-        recorded
     }
 
     /// What was never begun is said to be so.
-    fn leave_out_the_rest(&mut self) {
+    fn leave_out_the_rest(&mut self, stopped: Option<&Stopped>) {
+        let why = match stopped {
+            Some(Stopped::Lock(_)) => "the lock was lost before it began",
+            Some(Stopped::Ledger(_)) => "the ledger failed before it began",
+            None => "interrupted before it began",
+        };
         for change in &self.planned.plan.changes {
-            let why = if self.stop.is_cancelled() { "interrupted before it began" } else { "the ledger failed before it" };
             self.outcomes.entry(change.key.clone()).or_insert_with(|| Outcome::Skipped(why.to_owned()));
         }
     }

@@ -1,6 +1,7 @@
 //! `PassError`: why a pass could not be made at all.
 
-use crate::api::ApiError;
+use super::lock::described;
+use crate::api::{ApiError, Holder};
 use crate::python::PythonError;
 use crate::source::SourceError;
 use crate::steps::StepError;
@@ -33,6 +34,22 @@ pub enum PassError {
     /// The record of what is ours cannot be trusted.
     #[error("{0}")]
     Ledger(String),
+    /// Another pass applies the same scope.
+    #[error("the lock of `{scope}` is held by {}", described(holder))]
+    Locked {
+        /// The scope.
+        scope: String,
+        /// Who holds it.
+        holder: Box<Holder>,
+    },
+    /// What was reviewed is not what would be done now.
+    #[error("the plan changed after it was reviewed: {reviewed} became {now}")]
+    Stale {
+        /// The digest of the plan that was reviewed.
+        reviewed: String,
+        /// The digest of the plan that there is now.
+        now: String,
+    },
     /// The user asked to stop.
     #[error("interrupted before anything was written")]
     Interrupted,
@@ -54,6 +71,15 @@ impl PassError {
         match self {
             PassError::Api(error) => Some(error.help()),
             PassError::Python(error) => Some(error.help()),
+            PassError::Locked { holder, .. } => {
+                let gone = match holder.silence {
+                    Some(_) => "one that was left behind is taken over after 30 seconds".to_owned(),
+                    // Nothing tells whether it was left behind.
+                    None => "if it was left behind, delete the block of type `reconcile-lock`".to_owned(),
+                };
+                Some(format!("let it finish, or wait for it with `--lock-timeout 10m`; {gone}"))
+            }
+            PassError::Stale { .. } => Some("nothing was written; plan again and review the new plan".to_owned()),
             PassError::Usage(_)
             | PassError::Source(_)
             | PassError::Step { .. }

@@ -80,7 +80,7 @@ async fn blocks_by_id(api: &Api, ids: &BTreeSet<String>) -> Result<BTreeMap<Stri
 }
 
 /// A ledger that cannot be read does not stop an apply: nothing is pruned or reset then, and it is not written over.
-async fn load_ledger(reading: &Reading, api: &Api) -> Result<(Ledger, Option<LedgerTrouble>), PassError> {
+pub(super) async fn load_ledger(reading: &Reading, api: &Api) -> Result<(Ledger, Option<LedgerTrouble>), PassError> {
     if !reading.project.ledger {
         return Ok((new_ledger(), None));
     }
@@ -236,11 +236,15 @@ fn clone_step(reading: &Reading) -> Option<Tree> {
 /// # Errors
 /// An API that does not answer.
 pub async fn observe(api: &Api, desired: &Desired, ledger: &Ledger) -> Result<Observed, PassError> {
-    let names: BTreeSet<String> = desired.deployments.values().map(|wanted| wanted.name.clone()).collect();
+    let mut names: BTreeSet<String> = desired.deployments.values().map(|wanted| wanted.name.clone()).collect();
+    // What an interrupted pass was about to make is looked for by name.
+    let pending = ledger.pending.iter().filter(|key| key.kind == Kind::Deployment);
+    names.extend(pending.filter_map(|key| Some(key.name.rsplit_once('/')?.1.to_owned())));
     let flows: BTreeSet<String> = desired.deployments.values().map(|wanted| wanted.flow.clone()).collect();
     let owned = |kind: Kind| ledger.owned.iter().filter(move |(key, _)| key.kind == kind);
     let ids: BTreeSet<String> = owned(Kind::Deployment).map(|(_, owned)| owned.id.clone()).collect();
     let speaks_of_automations = owned(Kind::Automation).next().is_some()
+        || ledger.pending.iter().any(|key| key.kind == Kind::Automation)
         || desired.deployments.values().any(|wanted| !wanted.automations.is_empty());
     let which = Which::Of { names, ids };
     let wanted_flows = Which::named(flows);

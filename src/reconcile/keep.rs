@@ -1,5 +1,6 @@
 //! Keeps the ledger while a plan is applied: what is about to be written, then what is in.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::api::{Api, LedgerTrouble};
@@ -18,6 +19,8 @@ pub struct Keeper<'a> {
     enabled: bool,
     /// What is ours.
     pub ledger: Ledger,
+    /// What an earlier pass left pending.
+    left: BTreeSet<Key>,
     saved: Instant,
     dirty: bool,
 }
@@ -25,41 +28,46 @@ pub struct Keeper<'a> {
 impl<'a> Keeper<'a> {
     /// Starts from what was loaded.
     pub fn new(api: &'a Api, scope: &'a str, ledger: Ledger, enabled: bool) -> Self {
-        Keeper { api, scope, enabled, ledger, saved: Instant::now(), dirty: false }
+        let left = ledger.pending.clone();
+        Keeper { api, scope, enabled, ledger, left, saved: Instant::now(), dirty: false }
     }
 
-    /// Records what is about to be written. After a crash, these are found again by name.
+    /// Records what is about to be written, and what was done before. After a crash, these are found again by name.
+    /// What an earlier pass left pending and this one does not touch stays so.
     pub async fn announce(&mut self, keys: impl IntoIterator<Item = Key>) -> Result<(), LedgerTrouble> {
-        self.ledger.pending = keys.into_iter().collect();
+        self.ledger.pending.extend(keys);
         self.save().await
     }
 
     /// Records that an object is in.
-    pub async fn record(&mut self, key: &Key, id: String, declared: Declared) -> Result<(), LedgerTrouble> {
+    pub fn record(&mut self, key: &Key, id: String, declared: Declared) {
         self.ledger.owned.insert(key.clone(), Owned { id, declared });
         self.ledger.pending.remove(key);
-        self.touch().await
+        self.dirty = true;
     }
 
     /// Records that an object is gone.
-    pub async fn forget(&mut self, key: &Key) -> Result<(), LedgerTrouble> {
+    pub fn forget(&mut self, key: &Key) {
         self.ledger.owned.remove(key);
         self.ledger.pending.remove(key);
-        self.touch().await
-    }
-
-    async fn touch(&mut self) -> Result<(), LedgerTrouble> {
         self.dirty = true;
-        if self.saved.elapsed() >= SAVE_EVERY { self.save().await } else { Ok(()) }
     }
 
-    /// Saves for good: nothing is pending any more.
-    pub async fn close(&mut self) -> Result<(), LedgerTrouble> {
-        if self.dirty || !self.ledger.pending.is_empty() {
-            self.ledger.pending.clear();
-            self.save().await?;
+    /// Records that nothing was written for it: unless an earlier pass left it pending, there is nothing to find.
+    pub fn skip(&mut self, key: &Key) {
+        if !self.left.contains(key) && self.ledger.pending.remove(key) {
+            self.dirty = true;
         }
-        Ok(())
+    }
+
+    /// When finished work has to be recorded, if there is any.
+    pub fn due(&self) -> Option<Instant> {
+        self.dirty.then(|| self.saved + SAVE_EVERY)
+    }
+
+    /// Saves if something is not saved yet.
+    pub async fn close(&mut self) -> Result<(), LedgerTrouble> {
+        if self.dirty { self.save().await } else { Ok(()) }
     }
 
     async fn save(&mut self) -> Result<(), LedgerTrouble> {

@@ -10,6 +10,8 @@ pub mod flows;
 pub mod gather;
 mod impact;
 mod keep;
+pub mod lock;
+mod owners;
 pub mod read;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use crate::api::Api;
 use crate::diagnostic::{Diagnostic, has_errors, without_echoes};
 use crate::manifest::select::Selection;
 use crate::model::Key;
+use crate::model::ledger::Ledger;
 use crate::plan::resolve::{self, Filled};
 use crate::plan::want::{Desired, Observed};
 use crate::plan::{self, Planned, digest};
@@ -97,6 +100,8 @@ pub struct Decided {
     pub desired: Desired,
     /// What is.
     pub observed: Observed,
+    /// What is ours: what the ledger says, and what an interrupted pass may have made besides.
+    pub ledger: Ledger,
     /// What is to be done.
     pub planned: Planned,
     /// Problems and remarks.
@@ -159,11 +164,18 @@ impl<'a> Pass<'a> {
     /// An API that does not answer.
     pub async fn decide(&self, builds: &Builds) -> Result<Decided, PassError> {
         let (desired, diagnostics) = self.desire(builds);
-        let observed = match self.api {
-            Some(api) if !has_errors(&diagnostics) => gather::observe(api, &desired, &self.asked.ledger).await?,
-            _ => Observed::default(),
+        let Some(api) = self.api.filter(|_| !has_errors(&diagnostics)) else {
+            return Ok(self.compare(desired, Observed::default(), diagnostics));
         };
-        Ok(self.compare(desired, observed, diagnostics))
+        let observed = gather::observe(api, &desired, &self.asked.ledger).await?;
+        let ledger = self.asked.ledger.clone();
+        let mut decided = Decided { desired, observed, ledger, planned: Planned::default(), diagnostics };
+        owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
+        self.plan(&mut decided);
+        if self.reading.project.ledger {
+            owners::refuse_foreign(api, &self.reading.scope, &mut decided).await?;
+        }
+        Ok(decided)
     }
 
     /// What should be, and the problems and remarks about it.
@@ -176,11 +188,16 @@ impl<'a> Pass<'a> {
 
     /// What should be and what is → what is to be done; nothing while an error stands.
     pub fn compare(&self, desired: Desired, observed: Observed, diagnostics: Vec<Diagnostic>) -> Decided {
-        let planned = match has_errors(&diagnostics) {
-            true => Planned::default(),
-            false => plan::plan(&desired, &observed, &self.asked.ledger, self.now),
-        };
-        Decided { desired, observed, planned, diagnostics }
+        let ledger = self.asked.ledger.clone();
+        let mut decided = Decided { desired, observed, ledger, planned: Planned::default(), diagnostics };
+        self.plan(&mut decided);
+        decided
+    }
+
+    fn plan(&self, decided: &mut Decided) {
+        if !decided.is_invalid() {
+            decided.planned = plan::plan(&decided.desired, &decided.observed, &decided.ledger, self.now);
+        }
     }
 
     /// Adds what follows from the plan: asks for the planned runs of what is updated, if anything is.
@@ -188,6 +205,17 @@ impl<'a> Pass<'a> {
         if let Some(api) = self.api {
             impact::note(api, &mut decided.planned).await;
         }
+    }
+
+    /// Reads anew what another pass may have changed: the ledger. What the API holds is read by every decision.
+    ///
+    /// # Errors
+    /// An API that does not answer.
+    pub async fn refresh(&mut self) -> Result<(), PassError> {
+        if let Some(api) = self.api {
+            (self.asked.ledger, self.asked.trouble) = gather::load_ledger(&self.reading, api).await?;
+        }
+        Ok(())
     }
 
     /// Tells the pass; `outcomes` is empty while nothing was applied.

@@ -14,6 +14,7 @@ mod ownership;
 mod parity;
 mod plan_cases;
 mod plan_is_safe;
+mod lock;
 mod python_helper;
 mod saved_plans;
 mod schedules;

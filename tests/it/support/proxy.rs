@@ -39,8 +39,20 @@ pub enum Verdict {
     Answer(u16, String),
     /// It does not reach the server; the connection is closed.
     CutBefore,
+    /// The same, with one more header: `retry-after: 1`.
+    AnswerWith(u16, String, String),
     /// It reaches the server; the connection is closed before the answer.
     CutAfter,
+    /// It reaches the server; the connection is closed in the middle of the answer.
+    CutAmid,
+    /// It does not reach the server; the client waits until it goes away.
+    HoldBefore,
+    /// It reaches the server; the client waits until it goes away. The log has the answer's status then.
+    HoldAfter,
+    /// It goes through, and the connection seems to stay open: it is closed when the client uses it again.
+    DropLater,
+    /// It goes through; the clock of the answer is so many seconds ahead.
+    Shift(i64),
 }
 
 type Rule = Box<dyn Fn(&Request) -> Verdict + Send + Sync>;
@@ -116,11 +128,14 @@ impl House {
             Verdict::CutBefore => client.shutdown(Shutdown::Both),
             Verdict::Answer(status, text) => {
                 self.note(number, &request, status);
-                let length = text.len();
-                let head = format!("HTTP/1.1 {status} Told\r\nconnection: close\r\ncontent-length: {length}\r\n");
-                write!(&client, "{head}content-type: application/json\r\n\r\n{text}")
+                tell(&client, status, "", &text)
             }
-            Verdict::Pass | Verdict::CutAfter if head.has("upgrade") => tunnel(head, reader, client, &self.upstream),
+            Verdict::AnswerWith(status, header, text) => {
+                self.note(number, &request, status);
+                tell(&client, status, &format!("{header}\r\n"), &text)
+            }
+            Verdict::HoldBefore => until_gone(&mut reader),
+            _ if head.has("upgrade") => tunnel(head, reader, client, &self.upstream),
             Verdict::Pass => {
                 let answer = self.forward(&head, &body)?;
                 self.note(number, &request, status(&answer));
@@ -129,6 +144,35 @@ impl House {
             Verdict::CutAfter => {
                 self.forward(&head, &body)?;
                 client.shutdown(Shutdown::Both)
+            }
+            Verdict::CutAmid => {
+                let answer = self.forward(&head, &body)?;
+                let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+                (&client).write_all(&answer[..body + (answer.len() - body) / 2])?;
+                client.shutdown(Shutdown::Both)
+            }
+            Verdict::HoldAfter => {
+                let answer = self.forward(&head, &body)?;
+                self.note(number, &request, status(&answer));
+                until_gone(&mut reader)
+            }
+            Verdict::DropLater => {
+                let answer = self.forward(&head, &body)?;
+                self.note(number, &request, status(&answer));
+                (&client).write_all(&rewritten(&answer, |line| match is_header(line, "connection") {
+                    true => None,
+                    false => Some(line.to_owned()),
+                }))?;
+                let _ = reader.fill_buf();
+                client.shutdown(Shutdown::Both)
+            }
+            Verdict::Shift(seconds) => {
+                let answer = self.forward(&head, &body)?;
+                self.note(number, &request, status(&answer));
+                (&client).write_all(&rewritten(&answer, |line| match is_header(line, "date") {
+                    true => Some(format!("date: {}", shifted(&line[5..], seconds))),
+                    false => Some(line.to_owned()),
+                }))
             }
         }
     }
@@ -235,6 +279,33 @@ fn tunnel(head: Head, mut reader: BufReader<TcpStream>, client: TcpStream, upstr
     });
     let _ = io::copy(&mut reader, &mut &server);
     server.shutdown(Shutdown::Both)
+}
+
+fn tell(mut client: &TcpStream, status: u16, header: &str, text: &str) -> io::Result<()> {
+    let length = text.len();
+    let head = format!("HTTP/1.1 {status} Told\r\nconnection: close\r\ncontent-length: {length}\r\n{header}");
+    write!(client, "{head}content-type: application/json\r\n\r\n{text}")
+}
+
+fn until_gone(reader: &mut impl Read) -> io::Result<()> {
+    io::copy(reader, &mut io::sink()).map(drop)
+}
+
+fn is_header(line: &str, name: &str) -> bool {
+    line.split_once(':').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name))
+}
+
+/// An answer with other headers.
+fn rewritten(answer: &[u8], line: impl Fn(&str) -> Option<String>) -> Vec<u8> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
+    let head = String::from_utf8_lossy(&answer[..end]);
+    let lines: Vec<String> = head.split("\r\n").filter_map(line).collect();
+    [lines.join("\r\n").as_bytes(), &answer[end..]].concat()
+}
+
+fn shifted(date: &str, seconds: i64) -> String {
+    let date = jiff::fmt::rfc2822::parse(date.trim()).unwrap().timestamp() + jiff::SignedDuration::from_secs(seconds);
+    date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn status(answer: &[u8]) -> u16 {

@@ -1,0 +1,112 @@
+//! Whose an object is: what an interrupted pass of ours made, and what another scope owns.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Decided;
+use super::error::PassError;
+use crate::api::Api;
+use crate::diagnostic::Diagnostic;
+use crate::model::ledger::Owned;
+use crate::model::plan::Change;
+use crate::model::{Key, Kind};
+use crate::plan::Planned;
+use crate::plan::want::Observed;
+
+/// Takes what was about to be written when a pass ended early, exists, and left git since: without this it would
+/// belong to nobody. What is still declared is found by the plan itself, which also has it recorded.
+///
+/// # Errors
+/// An API that does not answer: it is asked whether somebody else took those objects since.
+pub(super) async fn adopt_pending(api: &Api, scope: &str, decided: &mut Decided) -> Result<(), PassError> {
+    let wanted = |key: &Key| {
+        let deployments = &decided.desired.deployments;
+        deployments.contains_key(key)
+            || deployments.values().any(|wanted| wanted.automations.iter().any(|automation| automation.key == *key))
+    };
+    // Of a part of the declarations nobody can say what left git.
+    if !decided.desired.complete {
+        return Ok(());
+    }
+    let pending = decided.ledger.pending.iter();
+    let lost: Vec<Key> =
+        pending.filter(|key| !decided.ledger.owned.contains_key(key) && !wanted(key)).cloned().collect();
+    let found: Vec<(Key, String)> =
+        lost.iter().filter_map(|key| Some((key.clone(), found(key, &decided.observed)?))).collect();
+    lost.iter().for_each(|key| {
+        decided.ledger.pending.remove(key);
+    });
+    if found.is_empty() {
+        return Ok(());
+    }
+    let taken = api.owned_elsewhere(scope).await?;
+    for (key, id) in found.into_iter().filter(|(key, _)| !taken.contains_key(key)) {
+        decided.ledger.owned.insert(key, Owned { id, declared: BTreeMap::new() });
+    }
+    Ok(())
+}
+
+/// The id of an object by its natural name.
+fn found(key: &Key, observed: &Observed) -> Option<String> {
+    let id = |row: &Value| row["id"].as_str().map(str::to_owned);
+    match key.kind {
+        Kind::Deployment => observed.deployments.get(key).and_then(id),
+        Kind::Automation => {
+            let owners = observed.deployments.iter().filter_map(|(owner, row)| {
+                let name = key.name.strip_prefix(&owner.name)?.strip_prefix('/')?;
+                Some((name, row["id"].as_str()?))
+            });
+            owners.into_iter().find_map(|(name, owner)| {
+                let unnamed = format!("Automation for deployment {owner}");
+                let named = |row: &&Value| row["name"] == name || row["name"] == unnamed.as_str();
+                observed.automations.iter().filter(named).find(|row| runs(row, owner)).and_then(id)
+            })
+        }
+        Kind::BlockType
+        | Kind::Block
+        | Kind::Variable
+        | Kind::WorkPool
+        | Kind::WorkQueue
+        | Kind::ConcurrencyLimit
+        | Kind::TagConcurrencyLimit
+        | Kind::Flow => None,
+    }
+}
+
+fn runs(automation: &Value, deployment: &str) -> bool {
+    let actions = automation["actions"].as_array().into_iter().flatten();
+    actions.into_iter().any(|action| action["deployment_id"] == deployment)
+}
+
+/// Refuses what would become ours and is another scope's. Asks only when something would become ours.
+///
+/// # Errors
+/// An API that does not answer.
+pub(super) async fn refuse_foreign(api: &Api, scope: &str, decided: &mut Decided) -> Result<(), PassError> {
+    let ledger = &decided.ledger;
+    let becomes_ours = |change: &&Change| !ledger.owned.contains_key(&change.key);
+    if !decided.planned.plan.changes.iter().any(|change| becomes_ours(&change)) {
+        return Ok(());
+    }
+    let owners = api.owned_elsewhere(scope).await?;
+    let new = decided.planned.plan.changes.iter().filter(becomes_ours);
+    let foreign: Vec<Diagnostic> = new.filter_map(|change| Some(refusal(change, owners.get(&change.key)?))).collect();
+    if !foreign.is_empty() {
+        decided.diagnostics.extend(foreign);
+        decided.planned = Planned::default();
+    }
+    Ok(())
+}
+
+fn refusal(change: &Change, owner: &str) -> Diagnostic {
+    let message = format!("`{}` belongs to the scope `{owner}`", change.key);
+    let refusal = Diagnostic::error("E0408", message).help(format!(
+        "declare it in one place only; if it moved here, let go of it there first; if `{owner}` is what this scope was \
+         called before, give `reconcile.yaml` that `name` again"
+    ));
+    match &change.origin {
+        Some(origin) => refusal.at(origin.clone(), "declared here as well"),
+        None => refusal,
+    }
+}
