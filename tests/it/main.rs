@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a failing test may panic, and touches the world")]
 
 mod api;
+mod crash;
 mod docs;
 mod explain;
 mod floors;
@@ -10,11 +11,11 @@ mod flow_facts;
 mod impact;
 mod json_mode;
 mod local_server;
+mod lock;
 mod ownership;
 mod parity;
 mod plan_cases;
 mod plan_is_safe;
-mod lock;
 mod python_helper;
 mod saved_plans;
 mod schedules;

@@ -90,6 +90,25 @@ impl Workspace {
         }
     }
 
+    /// The same of one flow only: its deployments, and the automations whose names begin with its name.
+    pub fn state_of(&self, flow: &str) -> Value {
+        let filter = json!({"flows": {"name": {"any_": [flow]}}});
+        let rows = self.http.post("/deployments/filter", filter);
+        let rows = rows.as_array().cloned().unwrap_or_default();
+        let automations = self.http.all("automations");
+        let ours = automations.iter().filter(|row| text(row, "name").starts_with(flow));
+        let state = json!({
+            "deployments": rows.iter().map(|row| (text(row, "name"), deployment(row))).collect::<BTreeMap<_, _>>(),
+            "rows": rows.len(),
+            "automations": ordered(ours.map(automation).collect()),
+        });
+        rewrite(&state, &|string| {
+            rows.iter().fold(string.replace(&self.url, "<api>"), |string, row| {
+                string.replace(text(row, "id"), &format!("<deployment {}>", text(row, "name")))
+            })
+        })
+    }
+
     /// Everything a deploy may leave behind, without what differs from server to server: ids, times, its URL.
     /// A deployment's id, wherever it stands, reads `<deployment FLOW/NAME>`.
     pub fn state(&self) -> Value {

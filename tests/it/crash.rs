@@ -1,0 +1,131 @@
+//! The program is killed at every kind of write: before the request arrives, and after it arrived and before anything
+//! else was done. Whoever comes next takes the lock over and ends where an undisturbed apply ends.
+//!
+//! By default one scope is killed again and again, at one write after the other. With `RECONCILE_TEST_FULL=1` every
+//! kill has a scope of its own as well.
+
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+use crate::support::Server;
+use crate::support::chaos::{Case, each, ended, is_beat, is_full, kind, peaceful};
+use crate::support::proxy::Verdict;
+
+const APPLY: [&str; 4] = ["apply", "--yes", "--lock-timeout", "2m"];
+
+/// The writes of a first apply, in order.
+const FIRST: [&str; 8] = [
+    "POST /block_documents/ lock",
+    "POST /block_documents/ ledger",
+    "POST /flows/",
+    "POST /deployments/",
+    "PATCH /block_documents/ID ledger",
+    "POST /automations/",
+    "PATCH /block_documents/ID ledger again",
+    "DELETE /block_documents/ID",
+];
+
+/// Those of a change.
+const SECOND: [&str; 9] = [
+    "PATCH /block_documents/ID ledger",
+    "PATCH /deployments/ID",
+    "DELETE /deployments/ID/schedules/ID",
+    "PATCH /deployments/ID/schedules/ID",
+    "POST /deployments/ID/schedules",
+    "PUT /automations/ID",
+    "POST /automations/",
+    "DELETE /automations/ID",
+    "DELETE /block_documents/ID",
+];
+
+/// When the program is killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    /// The request never arrives.
+    Before,
+    /// It arrived, and nothing else was done.
+    After,
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let server = Server::start();
+        server.http().post("/work_pools/", json!({"name": "local", "type": "process"}));
+        server
+    })
+}
+
+/// Applies, and kills the program at a write. False if it came to an end without that write.
+fn killed_at(case: &Case, point: &'static str, phase: Phase) -> bool {
+    let (wanted, nth) = point.strip_suffix(" again").map_or((point, 1), |kind| (kind, 2));
+    let hold = if phase == Phase::Before { Verdict::HoldBefore } else { Verdict::HoldAfter };
+    let seen = std::sync::Mutex::new(0);
+    case.proxy.reset();
+    case.proxy.rule(move |request| {
+        if is_beat(request) || kind(request) != wanted {
+            return Verdict::Pass;
+        }
+        let mut seen = seen.lock().expect("no panic");
+        *seen += 1;
+        if *seen == nth { hold.clone() } else { Verdict::Pass }
+    });
+    let mut child = case.start(&APPLY);
+    let reached = case.reaches(&mut child, |_| {
+        let requests = case.proxy.requests();
+        let held = requests.iter().filter(|r| !is_beat(r) && kind(r) == wanted).nth(nth - 1);
+        held.is_some_and(|request| phase == Phase::Before || request.status != 0)
+    });
+    // The end may come before the look at the log.
+    let _ = child.kill();
+    let output = ended(child);
+    case.proxy.rule(|_| Verdict::Pass);
+    assert!(reached || output.code == 0, "{point} {phase:?}: {output:?}");
+    reached && output.code == -1
+}
+
+/// One more apply ends where an undisturbed one does, and then nothing is left to do.
+fn converges(case: &Case, peaceful: &Value) {
+    case.project.reconcile(&APPLY).exits(0);
+    case.equals(peaceful);
+    case.proxy.reset();
+    case.project.reconcile(&APPLY).exits(0);
+    assert_eq!(case.proxy.writes(), [], "{}", case.name);
+}
+
+#[test]
+fn killed_again_and_again() {
+    let server = &server().url;
+    let (first, second) = peaceful(server, "peace");
+    each(&[(Phase::Before, "kba"), (Phase::After, "kaa")], |(phase, name)| {
+        let case = Case::new(server, name, "1");
+        let reached = FIRST.iter().filter(|point| killed_at(&case, point, *phase)).count();
+        converges(&case, &first);
+        case.change();
+        let again = SECOND.iter().filter(|point| killed_at(&case, point, *phase)).count();
+        converges(&case, &second);
+        // What is in once is not written twice, so a few of them are not reached any more.
+        assert!((reached, again) >= (FIRST.len() - 2, SECOND.len() - 2), "{name}: {reached} {again}");
+    });
+}
+
+#[test]
+fn killed_once_each() {
+    if !is_full() {
+        return;
+    }
+    let server = &server().url;
+    let (first, second) = peaceful(server, "quiet");
+    let points = |all: &'static [&'static str]| all.iter().flat_map(|p| [(*p, Phase::Before), (*p, Phase::After)]);
+    let all: Vec<_> = points(&FIRST).map(|p| (p, false)).chain(points(&SECOND).map(|p| (p, true))).enumerate().collect();
+    each(&all, |(number, ((point, phase), changes))| {
+        let case = Case::new(server, &format!("ko{number:02}x"), "1");
+        if *changes {
+            case.project.reconcile(&APPLY).exits(0);
+            case.change();
+        }
+        assert!(killed_at(&case, point, *phase), "{point} is never sent");
+        converges(&case, if *changes { &second } else { &first });
+    });
+}

@@ -1,0 +1,195 @@
+//! `Case`: one scope among many on one server, applied while something goes wrong, and compared with one that was
+//! applied in peace.
+
+use std::collections::BTreeSet;
+use std::process::{Child, Stdio};
+use std::sync::{Condvar, Mutex};
+use std::thread::{scope, sleep};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::http::Http;
+use super::project::{Output, Project};
+use super::proxy::{Proxy, Request};
+use super::workspace::{Workspace, differences};
+
+/// Whether the whole grid of faults is asked for, not its diagonal: `RECONCILE_TEST_FULL=1`.
+pub fn is_full() -> bool {
+    std::env::var_os("RECONCILE_TEST_FULL").is_some_and(|value| value == "1")
+}
+
+/// A value that must never be seen.
+pub const CANARY: &str = "canary-7f3a9e";
+
+/// One scope with a server before it that may misbehave.
+pub struct Case {
+    pub name: String,
+    pub project: Project,
+    pub proxy: Proxy,
+    server: String,
+}
+
+impl Case {
+    /// A scope with nothing applied yet. A lock is stale after `seconds`.
+    pub fn new(server: &str, name: &str, seconds: &str) -> Case {
+        let proxy = Proxy::in_front_of(server);
+        let project = Project::new()
+            .file("reconcile.yaml", &format!("name: {name}\n"))
+            .file("flow.py", &format!("from prefect import flow\n\n@flow(name=\"{name}\")\ndef f(x: str = \"\"):\n    pass\n"))
+            .file("prefect.yaml", &first(name))
+            .api(&proxy.url)
+            .env("RECONCILE_TEST_LOCK_SECONDS", seconds)
+            .with_python();
+        Case { name: name.to_owned(), project, proxy, server: server.to_owned() }
+    }
+
+    /// The repository changes: everything that can be changed, added and removed in place is.
+    pub fn change(&self) {
+        self.project.write("prefect.yaml", &second(&self.name));
+    }
+
+    /// Starts the program.
+    pub fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.project.reconcile_command();
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// What the server holds of it, in words that are the same for every case.
+    pub fn state(&self) -> Value {
+        let mut state = Workspace::of(&self.server).state_of(&self.name);
+        let directory = self.project.path().display().to_string();
+        let own = [(directory.as_str(), "<directory>"), (self.name.as_str(), "<name>")];
+        let text = own.iter().fold(state.to_string(), |text, (ours, word)| text.replace(ours, word));
+        state = serde_json::from_str(&text).unwrap();
+        state["owned"] = json!(self.owned());
+        state
+    }
+
+    /// The keys that its ledger owns, and those that are pending.
+    fn owned(&self) -> Vec<String> {
+        let filter = json!({"block_types": {"slug": {"any_": ["reconcile-ledger"]}}});
+        let rows = Http::new(&self.server).post("/block_documents/filter", filter);
+        let ours = rows.as_array().into_iter().flatten().find(|row| row["data"]["scope"] == self.name.as_str());
+        let data = ours.map(|row| row["data"].clone()).unwrap_or_default();
+        let owned = data["owned"].as_object().into_iter().flatten().map(|(key, _)| key.clone());
+        let pending = data["pending"].as_array().into_iter().flatten();
+        let pending = pending.map(|key| format!("pending {}", key.as_str().unwrap()));
+        let mut all: Vec<String> = owned.chain(pending).map(|key| key.replace(&self.name, "<name>")).collect();
+        all.sort();
+        all
+    }
+
+    /// Panics unless it holds the same as one that was applied in peace.
+    #[track_caller]
+    pub fn equals(&self, peaceful: &Value) {
+        let found = differences(peaceful, &self.state());
+        assert!(found.is_empty(), "{}: {found:#?}", self.name);
+    }
+
+    /// Waits until a request satisfies `test`; false if the program ends before.
+    pub fn reaches(&self, child: &mut Child, test: impl Fn(&Request) -> bool) -> bool {
+        let began = Instant::now();
+        loop {
+            if self.proxy.requests().iter().any(&test) {
+                return true;
+            }
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(began.elapsed() < Duration::from_secs(120), "{}: it hangs", self.name);
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Waits for the end of a program.
+pub fn ended(child: Child) -> Output {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Output { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The states of a scope that nothing befell: as first applied, and after the change.
+pub fn peaceful(server: &str, name: &str) -> (Value, Value) {
+    let case = Case::new(server, name, "30");
+    case.project.reconcile(&["apply", "--yes"]).exits(0);
+    let first = case.state();
+    case.change();
+    case.project.reconcile(&["apply", "--yes"]).exits(0);
+    let second = case.state();
+    assert_eq!(first["rows"], 2, "{first:#}");
+    assert!(!differences(&first, &second).is_empty());
+    (first, second)
+}
+
+/// What a request does: its method and path without ids, and whether a block document is our lock or our ledger.
+pub fn kind(request: &Request) -> String {
+    let path = request.path.split('?').next().unwrap_or_default();
+    let named = |part: &str| if part.len() == 36 && part.contains('-') { "ID".to_owned() } else { part.to_owned() };
+    let path: Vec<String> = path.trim_start_matches("/api").split('/').map(named).collect();
+    let whose = match &request.body {
+        body if body.contains("\"beat\"") => " lock",
+        body if body.contains("\"digest_key\"") => " ledger",
+        _ => "",
+    };
+    format!("{} {}{whose}", request.method, path.join("/"))
+}
+
+/// A sign of life: it comes when it comes.
+pub fn is_beat(request: &Request) -> bool {
+    request.method == "PATCH" && request.body.contains("\"beat\"")
+}
+
+/// Runs all, a few at a time, and tells of every one that panics.
+pub fn each<T: Sync>(all: &[T], run: impl Fn(&T) + Sync) {
+    const AT_ONCE: usize = 5;
+    let (free, freed) = (Mutex::new(AT_ONCE), Condvar::new());
+    scope(|scope| {
+        for one in all {
+            let mut left = freed.wait_while(free.lock().unwrap(), |left| *left == 0).unwrap();
+            *left -= 1;
+            let (run, free, freed) = (&run, &free, &freed);
+            scope.spawn(move || {
+                let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(one)));
+                *free.lock().unwrap() += 1;
+                freed.notify_one();
+                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            });
+        }
+    });
+}
+
+/// Says yes once for every word.
+#[derive(Default)]
+pub struct Once(Mutex<BTreeSet<String>>);
+
+impl Once {
+    pub fn first(&self, word: &str) -> bool {
+        self.0.lock().unwrap().insert(word.to_owned())
+    }
+}
+
+fn first(name: &str) -> String {
+    format!(
+        "deployments:\n\
+         - name: a\n  entrypoint: flow.py:f\n  description: first\n  version: one\n  parameters: {{x: {CANARY}}}\n  \
+           work_pool: {{name: local, job_variables: {{env: {{TOKEN: {CANARY}}}}}}}\n  \
+           schedules:\n  - {{cron: 0 6 * * *, slug: daily}}\n  - {{interval: 3600, slug: hourly}}\n  \
+           triggers:\n  - {{type: event, expect: [x.y], name: {name}-one}}\n  \
+           - {{type: event, expect: [x.z], name: {name}-two}}\n\
+         - name: b\n  entrypoint: flow.py:f\n  description: first\n  version: one\n  work_pool: {{name: local}}\n"
+    )
+}
+
+fn second(name: &str) -> String {
+    format!(
+        "deployments:\n\
+         - name: a\n  entrypoint: flow.py:f\n  description: second\n  version: two\n  parameters: {{x: {CANARY}}}\n  \
+           work_pool: {{name: local, job_variables: {{env: {{TOKEN: {CANARY}}}}}}}\n  \
+           schedules:\n  - {{cron: 0 7 * * *, slug: daily}}\n  - {{cron: 0 8 * * 1, slug: weekly}}\n  \
+           triggers:\n  - {{type: event, expect: [x.changed], name: {name}-one}}\n  \
+           - {{type: event, expect: [x.new], name: {name}-three}}\n\
+         - name: b\n  entrypoint: flow.py:f\n  description: second\n  version: two\n  work_pool: {{name: local}}\n"
+    )
+}
