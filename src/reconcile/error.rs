@@ -62,7 +62,12 @@ impl PassError {
             PassError::Api(error) => Some(error.code()),
             PassError::Python(error) => Some(error.code()),
             PassError::Step { error, .. } => Some(error.code()),
-            PassError::Usage(_) | PassError::Source(_) | PassError::Ledger(_) | PassError::Interrupted => None,
+            PassError::Usage(_)
+            | PassError::Source(_)
+            | PassError::Ledger(_)
+            | PassError::Locked { .. }
+            | PassError::Stale { .. }
+            | PassError::Interrupted => None,
         }
     }
 
