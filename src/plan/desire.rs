@@ -13,7 +13,7 @@ use crate::manifest::schedules::{self, Schedule};
 use crate::manifest::{slas, triggers};
 use crate::model::tree::Unknown;
 use crate::model::{FlowFacts, Key, Kind, Map, Path, RepoPath, Tree};
-use crate::render::{Filling, Missing, Note, PlaceholderKind, fill};
+use crate::render::{Filling, Missing, Note, PlaceholderKind, fill, references};
 use crate::resource::deployment::FORBIDDEN_IN_NAMES;
 use crate::resource::schema_check;
 
@@ -221,6 +221,7 @@ impl Desire<'_> {
             let Some(spec) = self.trigger(item, &below) else { continue };
             match triggers::automation(&spec, &self.filled.name, i, owner) {
                 Ok(made) => {
+                    self.metric_on_own_server(&made, &below);
                     let name = made.name.clone().unwrap_or_else(|| format!("automation-{}", i + 1));
                     let same = out.iter().filter(|other| other.made.name == made.name).count();
                     let again = if same == 0 { String::new() } else { format!("#{}", same + 1) };
@@ -236,6 +237,14 @@ impl Desire<'_> {
         out
     }
 
+    fn metric_on_own_server(&mut self, made: &triggers::Automation, below: &Path) {
+        let metric = |tree: &Tree| tree.get("type").and_then(Tree::as_str) == Some("metric");
+        if self.around.slas_supported == Some(false) && made.body.any(&metric) {
+            let message = "metric triggers exist on Prefect Cloud only";
+            self.error("E0408", below, message, "remove it, or apply to a workspace of Prefect Cloud");
+        }
+    }
+
     /// Everything of a trigger is filled but its parameters, which may speak of the event.
     fn trigger(&mut self, item: &Tree, below: &Path) -> Option<Tree> {
         let Tree::Map(map) = item else { return Some(item.clone()) };
@@ -244,6 +253,11 @@ impl Desire<'_> {
         let filled = self.outputs_into(&Tree::Map(spec), Missing::Remove, &[], below, true)?;
         let Tree::Map(mut spec) = filled else { return None };
         if let Some(parameters) = parameters.filter(|p| !p.is_null()) {
+            for (name, places) in references(&parameters).env {
+                let at = Path(below.0.iter().chain(&Path::of("parameters").0).chain(&places[0].0).cloned().collect());
+                let message = format!("the environment has no `{name}`, and the server takes `{{{{ ${name} }}}}` for Jinja");
+                self.error("E0409", &at, message, "set it, or remove the placeholder");
+            }
             spec.insert("parameters".to_owned(), parameters);
         }
         Some(Tree::Map(spec))

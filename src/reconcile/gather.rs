@@ -15,7 +15,7 @@ use crate::model::{Key, Kind, Map, Secret, Tree};
 use crate::plan::desire::{FlowAnswer, Surroundings, desired as desire};
 use crate::plan::resolve::{Facts, Filled, questions};
 use crate::plan::want::{Desired, Observed};
-use crate::render::Blocks;
+use crate::render::{Blocks, references};
 
 use super::builds::Builds;
 use super::error::PassError;
@@ -51,11 +51,14 @@ pub async fn ask(request: &Request, reading: &Reading, api: &Api) -> Result<Aske
     let version = server?.version;
     let (ledger, trouble) = ledger?;
     let pools = pools?.into_iter().filter_map(|pool| Some((pool["name"].as_str()?.to_owned(), pool)));
-    let by_name = blocks?.into_iter().map(|(name, secret)| (name, Tree::Secret(secret))).collect();
+    let blocks = blocks?;
     let by_id = by_id?.into_iter().map(|(id, secret)| (id, Tree::Secret(secret))).collect();
+    let mut known = variables?;
+    known.extend(variables_of_blocks(api, &blocks, &known).await?);
+    let by_name = blocks.into_iter().map(|(name, secret)| (name, Tree::Secret(secret))).collect();
     let facts = Facts {
         env: sealed_environment(request, reading),
-        variables: variables?.into_iter().map(|(name, value)| (name, Tree::from(value))).collect(),
+        variables: known.into_iter().map(|(name, value)| (name, Tree::from(value))).collect(),
         blocks: Blocks { by_name, by_id },
         pools: Some(pools.collect()),
         default_pool: request.default_pool.clone(),
@@ -66,6 +69,17 @@ pub async fn ask(request: &Request, reading: &Reading, api: &Api) -> Result<Aske
 
 async fn variables(api: &Api, names: &BTreeSet<String>) -> Result<BTreeMap<String, Value>, PassError> {
     if names.is_empty() { Ok(BTreeMap::new()) } else { Ok(api.variables(Some(names)).await?) }
+}
+
+/// Variables that only the values of blocks speak of: variables are filled after blocks.
+async fn variables_of_blocks(
+    api: &Api,
+    blocks: &BTreeMap<(String, String), Secret>,
+    known: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, Value>, PassError> {
+    let named = blocks.values().flat_map(|block| references(&Tree::from(block.reveal())).variables.into_keys());
+    let more: BTreeSet<String> = named.filter(|name| !known.contains_key(name)).collect();
+    variables(api, &more).await
 }
 
 async fn blocks(

@@ -6,16 +6,6 @@ def etl(n: int = 1):
     pass
 
 
-@flow(name="a/b")
-def slash():
-    pass
-
-
-@flow
-def private(_x):
-    pass
-
-
 @task
 def job():
     pass

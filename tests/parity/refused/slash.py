@@ -1,0 +1,6 @@
+from prefect import flow
+
+
+@flow(name="a/b")
+def slash():
+    pass
