@@ -165,15 +165,16 @@ fn update(schedule: &Schedule, found: &Value, sides: &Sides<'_>, now: Timestamp,
         });
         out.changes.push(FieldChange { path, before, after });
     }
+    let kept = sides.shown(&at, Tree::from(&found["parameters"]), None);
     let id = found["id"].as_str().unwrap_or_default().to_owned();
-    out.writes.push(ScheduleWrite::Update { id, body: body(schedule, found, redefined, now) });
+    out.writes.push(ScheduleWrite::Update { id, body: body(schedule, found, kept, redefined, now) });
 }
 
 /// The server resets the parameters of a schedule that it is sent without them, and keeps all else that is left out.
-fn body(schedule: &Schedule, found: &Value, redefined: bool, now: Timestamp) -> Tree {
+fn body(schedule: &Schedule, found: &Value, parameters: Tree, redefined: bool, now: Timestamp) -> Tree {
     let Tree::Map(mut body) = schedule.set_fields(now) else { return Tree::Map(Map::new()) };
     body.shift_remove("replaces");
-    body.entry("parameters".to_owned()).or_insert_with(|| Tree::from(&found["parameters"]));
+    body.entry("parameters".to_owned()).or_insert(parameters);
     if !redefined {
         body.shift_remove("schedule");
     } else if let Some(Tree::Map(spec)) = body.get_mut("schedule")
