@@ -26,6 +26,9 @@ pub fn run() -> i32 {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
+    if let Some(path) = cli.bare.path.as_deref().filter(|path| !path.exists()) {
+        return exit::wrong_usage(&neither_command_nor_directory(path)).code();
+    }
     match cli.command {
         Some(Command::Completions { shell }) => shell::completions(&mut Cli::command(), shell),
         Some(Command::Man { ref command }) => shell::man(Cli::command(), command.as_deref()),
@@ -33,6 +36,15 @@ pub fn run() -> i32 {
         _ => with_runtime(cli),
     }
     .code()
+}
+
+/// A misspelt command would otherwise be taken for the directory to apply.
+fn neither_command_nor_directory(path: &std::path::Path) -> String {
+    let word = path.display().to_string();
+    let root = Cli::command();
+    let known = root.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name);
+    let hint = crate::diagnostic::did_you_mean(&word, known).unwrap_or_else(|| "`reconcile --help` lists the commands".to_owned());
+    format!("`{word}` is neither a command nor a directory: {hint}")
 }
 
 fn with_runtime(cli: Cli) -> Exit {
