@@ -27,20 +27,6 @@ The API is a server of your own, which has no such agreements. Prefect notices a
 here nothing is written. Remove `sla`, or deploy to Prefect Cloud.",
     },
     Page {
-        code: "E0408",
-        title: "Metric triggers exist on Prefect Cloud only",
-        text: "\
-The API is a server of your own, which refuses triggers with `posture: Metric`. Prefect notices after it has written the
-deployment; here nothing is written. Remove the trigger, or deploy to Prefect Cloud.",
-    },
-    Page {
-        code: "E0409",
-        title: "A trigger's parameters name something that the environment does not have",
-        text: "\
-The parameters of a trigger are Jinja templates to the server: `{{ event.id }}` is filled when the event comes. A
-placeholder `{{ $NAME }}` is filled here; if NAME is not set it would stay, and the server refuses it.",
-    },
-    Page {
         code: "E0404",
         title: "A job variable does not fit the work pool",
         text: "\
@@ -68,5 +54,27 @@ E0520, E0521 and E0522.",
         text: "\
 Two declarations lead to the same flow and name. Prefect lets each overwrite the other in every run; reconcile takes
 the last one. Remove one, or rename it.",
+    },
+    Page {
+        code: "E0408",
+        title: "Metric triggers exist on Prefect Cloud only",
+        text: "\
+The API is a server of your own, which refuses triggers with `posture: Metric`. Prefect notices after it has written the
+deployment; here nothing is written. Remove the trigger, or deploy to Prefect Cloud.",
+    },
+    Page {
+        code: "E0409",
+        title: "A trigger's parameters name something that the environment does not have",
+        text: "\
+The parameters of a trigger are Jinja templates to the server: `{{ event.id }}` is filled when the event comes. A
+placeholder `{{ $NAME }}` is filled here; if NAME is not set it would stay, and the server refuses it.",
+    },
+    Page {
+        code: "E0410",
+        title: "The object belongs to another scope",
+        text: "\
+The ledger of another scope says that it made this object, so two directories would change it back and forth. Nothing is
+written. Remove it from one of them, or give it another name. If the other directory is gone, delete its block of type
+`reconcile-ledger`.",
     },
 ];

@@ -101,7 +101,7 @@ pub(super) async fn refuse_foreign(api: &Api, scope: &str, decided: &mut Decided
 
 fn refusal(change: &Change, owner: &str) -> Diagnostic {
     let message = format!("`{}` belongs to the scope `{owner}`", change.key);
-    let refusal = Diagnostic::error("E0408", message).help(format!(
+    let refusal = Diagnostic::error("E0410", message).help(format!(
         "declare it in one place only; if it moved here, let go of it there first; if `{owner}` is what this scope was \
          called before, give `reconcile.yaml` that `name` again"
     ));

@@ -269,7 +269,7 @@ fn what_another_scope_owns_is_refused() {
     thief.write("prefect.yaml", &declarations("stolen"));
     for command in [&["plan"][..], &["apply", "--yes"]] {
         let output = thief.reconcile(command).exits(4);
-        for expected in ["E0408", "owner/a", "belongs to the scope `owner`", "prefect.yaml:2"] {
+        for expected in ["E0410", "owner/a", "belongs to the scope `owner`", "prefect.yaml:2"] {
             assert!(output.stderr.contains(expected), "{expected}: {}", output.stderr);
         }
     }
