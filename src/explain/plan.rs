@@ -73,8 +73,8 @@ placeholder `{{ $NAME }}` is filled here; if NAME is not set it would stay, and 
         code: "E0410",
         title: "The object belongs to another scope",
         text: "\
-The ledger of another scope says that it made this object, so two directories would change it back and forth. Nothing is
-written. Remove it from one of them, or give it another name. If the other directory is gone, delete its block of type
-`reconcile-ledger`.",
+The ledger of another scope records it as its own: two repositories, or two environments of one, declare the same
+object and would overwrite each other for ever. Declare it in one of them only. If this scope was renamed, give it its
+old `name` in reconcile.yaml again.",
     },
 ];

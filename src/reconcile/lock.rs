@@ -73,7 +73,7 @@ pub async fn acquire(pass: &Pass<'_>, patience: Duration) -> Result<Option<Guard
             said = Some(Instant::now());
             (request.say)(&format!("waiting for the lock of `{scope}`, held by {}", described(&holder)));
         }
-        wait(request, LOOK_EVERY.min(patience.saturating_sub(began.elapsed()))).await?;
+        wait(request, LOOK_EVERY.min(expiry / 2).min(patience.saturating_sub(began.elapsed()))).await?;
     }
 }
 

@@ -197,6 +197,7 @@ impl<'a> Pass<'a> {
     fn plan(&self, decided: &mut Decided) {
         if !decided.is_invalid() {
             decided.planned = plan::plan(&decided.desired, &decided.observed, &decided.ledger, self.now);
+            owners::record_pending(decided);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whose an object is: what an interrupted pass of ours made, and what another scope owns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -9,10 +9,10 @@ use super::error::PassError;
 use crate::api::Api;
 use crate::diagnostic::Diagnostic;
 use crate::model::ledger::Owned;
-use crate::model::plan::Change;
-use crate::model::{Key, Kind};
+use crate::model::plan::{Action, Because, Change};
+use crate::model::{Key, Kind, Origin};
 use crate::plan::Planned;
-use crate::plan::want::Observed;
+use crate::plan::want::{Desired, Observed, Write};
 
 /// Takes what was about to be written when a pass ended early, exists, and left git since: without this it would
 /// belong to nobody. What is still declared is found by the plan itself, which also has it recorded.
@@ -30,10 +30,10 @@ pub(super) async fn adopt_pending(api: &Api, scope: &str, decided: &mut Decided)
         return Ok(());
     }
     let pending = decided.ledger.pending.iter();
-    let lost: Vec<Key> =
-        pending.filter(|key| !decided.ledger.owned.contains_key(key) && !wanted(key)).cloned().collect();
+    let lost: Vec<Key> = pending.filter(|key| !wanted(key)).cloned().collect();
+    let unowned = lost.iter().filter(|key| !decided.ledger.owned.contains_key(key));
     let found: Vec<(Key, String)> =
-        lost.iter().filter_map(|key| Some((key.clone(), found(key, &decided.observed)?))).collect();
+        unowned.filter_map(|key| Some((key.clone(), found(key, &decided.observed)?))).collect();
     lost.iter().for_each(|key| {
         decided.ledger.pending.remove(key);
     });
@@ -45,6 +45,36 @@ pub(super) async fn adopt_pending(api: &Api, scope: &str, decided: &mut Decided)
         decided.ledger.owned.insert(key, Owned { id, declared: BTreeMap::new() });
     }
     Ok(())
+}
+
+/// What an interrupted pass wrote and could not record is recorded, even if it is as it should be by now: the ledger
+/// still says what was declared before.
+pub(super) fn record_pending(decided: &mut Decided) {
+    let changing: BTreeSet<Key> = decided.planned.plan.changes.iter().map(|change| change.key.clone()).collect();
+    for key in decided.ledger.pending.iter().filter(|key| !changing.contains(key)) {
+        let Some((id, origin)) = decided.planned.ids.get(key).zip(origin(key, &decided.desired)) else { continue };
+        let change = Change {
+            key: key.clone(),
+            action: Action::Adopt,
+            because: Because::Git,
+            origin: Some(origin),
+            fields: Vec::new(),
+            impact: Vec::new(),
+            after: Vec::new(),
+        };
+        decided.planned.writes.insert(key.clone(), vec![Write::Adopt { id: id.clone() }]);
+        decided.planned.plan.unchanged = decided.planned.plan.unchanged.saturating_sub(1);
+        decided.planned.plan.changes.push(change);
+    }
+    decided.planned.plan.changes.sort_by(|a, b| a.key.cmp(&b.key));
+}
+
+fn origin(key: &Key, desired: &Desired) -> Option<Origin> {
+    let automations = || desired.deployments.values().flat_map(|wanted| &wanted.automations);
+    match desired.deployments.get(key) {
+        Some(wanted) => Some(wanted.origin.clone()),
+        None => automations().find(|automation| automation.key == *key).map(|automation| automation.origin.clone()),
+    }
 }
 
 /// The id of an object by its natural name.

@@ -59,6 +59,12 @@ fn server() -> &'static Server {
 
 /// Applies, and kills the program at a write. False if it came to an end without that write.
 fn killed_at(case: &Case, point: &'static str, phase: Phase) -> bool {
+    // A busy server may turn it away before it gets there.
+    (0..3).find_map(|_| try_killed_at(case, point, phase)).unwrap_or_else(|| panic!("{point} {phase:?}: no way"))
+}
+
+/// Nothing if it failed before it came to that write.
+fn try_killed_at(case: &Case, point: &'static str, phase: Phase) -> Option<bool> {
     let (wanted, nth) = point.strip_suffix(" again").map_or((point, 1), |kind| (kind, 2));
     let hold = if phase == Phase::Before { Verdict::HoldBefore } else { Verdict::HoldAfter };
     let seen = std::sync::Mutex::new(0);
@@ -81,8 +87,14 @@ fn killed_at(case: &Case, point: &'static str, phase: Phase) -> bool {
     let _ = child.kill();
     let output = ended(child);
     case.proxy.rule(|_| Verdict::Pass);
-    assert!(reached || output.code == 0, "{point} {phase:?}: {output:?}");
-    reached && output.code == -1
+    match (reached, output.code) {
+        (true, code) => Some(code == -1),
+        (false, 0) => Some(false),
+        (false, _) => {
+            eprintln!("{point} {phase:?}: {output:?}");
+            None
+        }
+    }
 }
 
 /// One more apply ends where an undisturbed one does, and then nothing is left to do.

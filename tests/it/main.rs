@@ -5,6 +5,7 @@ mod api;
 mod crash;
 mod docs;
 mod explain;
+mod faults;
 mod floors;
 mod cli;
 mod diagnostics;

@@ -49,6 +49,12 @@ impl Case {
         self.project.write("prefect.yaml", &second(&self.name));
     }
 
+    /// Its server is now at `url`.
+    pub fn moves_to(&mut self, url: &str) {
+        self.proxy.moves_to(url);
+        self.server = url.to_owned();
+    }
+
     /// Starts the program.
     pub fn start(&self, args: &[&str]) -> Child {
         let mut command = self.project.reconcile_command();
@@ -143,7 +149,7 @@ pub fn is_beat(request: &Request) -> bool {
 
 /// Runs all, a few at a time, and tells of every one that panics.
 pub fn each<T: Sync>(all: &[T], run: impl Fn(&T) + Sync) {
-    const AT_ONCE: usize = 5;
+    const AT_ONCE: usize = 6;
     let (free, freed) = (Mutex::new(AT_ONCE), Condvar::new());
     scope(|scope| {
         for one in all {

@@ -65,7 +65,7 @@ pub struct Proxy {
 }
 
 struct House {
-    upstream: String,
+    upstream: Mutex<String>,
     seen: Mutex<Vec<Request>>,
     rule: Mutex<Rule>,
 }
@@ -77,7 +77,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/{path}", listener.local_addr().unwrap());
         let rule: Rule = Box::new(|_| Verdict::Pass);
-        let house = Arc::new(House { upstream: upstream.to_owned(), seen: Mutex::default(), rule: Mutex::new(rule) });
+        let house = Arc::new(House { upstream: Mutex::new(upstream.to_owned()), seen: Mutex::default(), rule: Mutex::new(rule) });
         let inside = house.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -92,6 +92,12 @@ impl Proxy {
     /// From now on `rule` decides about every request.
     pub fn rule(&self, rule: impl Fn(&Request) -> Verdict + Send + Sync + 'static) {
         *self.house.rule.lock().unwrap() = Box::new(rule);
+    }
+
+    /// From now on requests go to the API at `url`.
+    pub fn moves_to(&self, url: &str) {
+        let (upstream, _) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        *self.house.upstream.lock().unwrap() = upstream.to_owned();
     }
 
     /// Every request since the start or the last `reset`.
@@ -135,7 +141,7 @@ impl House {
                 tell(&client, status, &format!("{header}\r\n"), &text)
             }
             Verdict::HoldBefore => until_gone(&mut reader),
-            _ if head.has("upgrade") => tunnel(head, reader, client, &self.upstream),
+            _ if head.has("upgrade") => tunnel(head, reader, client, &self.upstream.lock().unwrap().clone()),
             Verdict::Pass => {
                 let answer = self.forward(&head, &body)?;
                 self.note(number, &request, status(&answer));
@@ -178,7 +184,8 @@ impl House {
     }
 
     fn forward(&self, head: &Head, body: &[u8]) -> io::Result<Vec<u8>> {
-        let mut server = TcpStream::connect(&self.upstream)?;
+        let upstream = self.upstream.lock().unwrap().clone();
+        let mut server = TcpStream::connect(upstream)?;
         server.write_all(head.closing(body.len()).as_bytes())?;
         server.write_all(body)?;
         let mut answer = Vec::new();

@@ -22,6 +22,7 @@ pub struct Server {
     pub url: String,
     child: Child,
     dir: TempDir,
+    launch: Launch,
 }
 
 impl Server {
@@ -52,7 +53,7 @@ impl Server {
         fs::copy(&prefect.template, launch.database()).unwrap();
         let _slot = slot();
         match block_on(async { launch.start().await }) {
-            Ok((child, url)) => Server { url, child, dir },
+            Ok((child, url)) => Server { url, child, dir, launch },
             Err(error) => panic!("{error}"),
         }
     }
@@ -64,6 +65,14 @@ impl Server {
     pub fn shared() -> &'static Server {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(Server::start)
+    }
+
+    /// Kills it and starts it again with what its database holds, on another port.
+    pub fn restart(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _slot = slot();
+        (self.child, self.url) = block_on(async { self.launch.start().await }).unwrap();
     }
 
     /// A client of this server.

@@ -90,13 +90,13 @@ impl Workspace {
         }
     }
 
-    /// The same of one flow only: its deployments, and the automations whose names begin with its name.
+    /// The same of one flow only: its deployments, and the automations named after it (`FLOW-…`).
     pub fn state_of(&self, flow: &str) -> Value {
         let filter = json!({"flows": {"name": {"any_": [flow]}}});
         let rows = self.http.post("/deployments/filter", filter);
         let rows = rows.as_array().cloned().unwrap_or_default();
         let automations = self.http.all("automations");
-        let ours = automations.iter().filter(|row| text(row, "name").starts_with(flow));
+        let ours = automations.iter().filter(|row| text(row, "name").starts_with(&format!("{flow}-")));
         let state = json!({
             "deployments": rows.iter().map(|row| (text(row, "name"), deployment(row))).collect::<BTreeMap<_, _>>(),
             "rows": rows.len(),
