@@ -39,7 +39,7 @@ pub struct Cli {
 pub enum Command {
     /// Show what would change; writes nothing anywhere and runs no code of the repository
     #[command(after_help = "Examples:\n  reconcile plan\n  reconcile plan flows/ --detailed-exitcode\n  \
-        reconcile plan --format markdown > comment.md\n  reconcile plan -n nightly --json --out plan.json")]
+        reconcile plan --format markdown > comment.md\n  reconcile plan -n nightly --json --out plan.json\n  reconcile plan --base origin/main     what a pull request changes, without an API")]
     Plan(PlanArgs),
     /// Apply what the repository declares
     #[command(after_help = "Examples:\n  reconcile apply\n  reconcile apply --yes\n  \
@@ -259,6 +259,12 @@ pub struct PlanArgs {
     /// Write the machine-readable plan to a file, for `apply --plan FILE`
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub out: Option<PathBuf>,
+    /// Compare the files with those of a commit (or branch, or tag) instead of an API; implies `--untrusted`
+    #[arg(long, value_name = "REV", help_heading = "Selection")]
+    pub base: Option<String>,
+    /// For a stranger's pull request: read no API, no environment, no `.env` and no file of settings
+    #[arg(long, help_heading = "Selection")]
+    pub untrusted: bool,
     /// Exit with 2 when changes are pending
     #[arg(long, help_heading = "Output")]
     pub detailed_exitcode: bool,

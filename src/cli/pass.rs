@@ -23,6 +23,8 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
     Ok(Request {
         path: target.path,
         project: global.project.clone(),
+        at: None,
+        guarded: false,
         prefect_file: selecting.prefect_file.clone(),
         env_name: global.env.clone(),
         selection: target.selection,

@@ -13,6 +13,9 @@ use crate::report::{Report, github, markdown, sarif, text};
 
 /// Runs the command.
 pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Exit {
+    if args.untrusted || args.base.is_some() {
+        return offline(global, &args, stop);
+    }
     let mut request = match pass::request(global, &args.selecting, stop) {
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
@@ -34,15 +37,60 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
     let mut report = prepared.report(&decided, Vec::new());
     report.diagnostics.extend(connected.diagnostics.iter().cloned());
     pass::show(global, &report.diagnostics, &prepared.reading.texts);
+    finish(global, &args, &report, decided.is_invalid())
+}
+
+/// Compares files with files. Runs before any setting or variable of the environment is looked at.
+fn offline(global: &Global, args: &PlanArgs, stop: CancellationToken) -> Exit {
+    if let Some(sentence) = contradiction(global, args) {
+        return super::exit::wrong_usage(&sentence);
+    }
+    let mut request = match pass::request(global, &args.selecting, stop) {
+        Ok(request) => request,
+        Err(sentence) => return super::exit::wrong_usage(&sentence),
+    };
+    if args.base.is_some() && !request.selection.overlay.is_empty() {
+        let sentence = "`--base` compares files: leave out the flags that describe a deployment, and the entrypoint";
+        return super::exit::wrong_usage(sentence);
+    }
+    request.environment.clear();
+    request.guarded = true;
+    request.default_pool = Some("(default)".to_owned());
+    match crate::reconcile::offline::compare(&request, args.base.as_deref()) {
+        Ok(compared) => {
+            pass::show(global, &compared.report.diagnostics, &compared.texts);
+            finish(global, args, &compared.report, compared.is_invalid())
+        }
+        Err(error) => pass::failed(&error),
+    }
+}
+
+/// Flags that mean nothing where no API is asked and nothing is laid over the files.
+fn contradiction(global: &Global, args: &PlanArgs) -> Option<String> {
+    let flag = if args.base.is_some() { "--base" } else { "--untrusted" };
+    let given = [
+        ("--api-url", global.api_url.is_some()),
+        ("--api-key-file", global.api_key_file.is_some()),
+        ("--profile", global.profile.is_some()),
+        ("--local", global.local),
+        ("--resolve-secrets", args.selecting.resolve_secrets),
+    ];
+    if let Some((other, _)) = given.iter().find(|(_, given)| *given) {
+        return Some(format!("`{flag}` asks no API: leave out `{other}`"));
+    }
+    None
+}
+
+fn finish(global: &Global, args: &PlanArgs, report: &Report, invalid: bool) -> Exit {
     if let Some(file) = &args.out
-        && let Err(error) = saved::write(file, &report, global, &args.selecting)
+        && let Err(error) = saved::write(file, report, global, &args.selecting)
     {
         return fail(&format!("{} cannot be written: {error}", file.display()));
     }
-    output::result(&shown(global, &args, &report, decided.is_invalid()));
-    match decided.is_invalid() {
+    output::result(&shown(global, args, report, invalid));
+    match invalid {
         true => Exit::Invalid,
-        false if args.detailed_exitcode && !decided.planned.plan.is_empty() => Exit::Pending,
+        false if args.detailed_exitcode && !report.plan.is_empty() => Exit::Pending,
         false => Exit::Done,
     }
 }

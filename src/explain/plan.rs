@@ -77,4 +77,19 @@ The ledger of another scope records it as its own: two repositories, or two envi
 object and would overwrite each other for ever. Declare it in one of them only. If this scope was renamed, give it its
 old `name` in reconcile.yaml again.",
     },
+    Page {
+        code: "W0420",
+        title: "A flow was compared by the name of its function",
+        text: "\
+Files were compared with files (`plan --base`, `plan --untrusted`), and only Python can tell what this flow takes. No
+code is run for such a comparison, so the flow goes by the name of its function and its parameters are left out.
+Nothing has to be done; a plan against an API, and an apply, ask Python.",
+    },
+    Page {
+        code: "W0421",
+        title: "The commit that is compared with has invalid files",
+        text: "\
+`plan --base REV` reads the files of another commit, and some of them are invalid there. What they would declare counts
+as not declared, so that it shows as new. Compare with a commit whose files are valid.",
+    },
 ];

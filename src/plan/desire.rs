@@ -42,6 +42,8 @@ pub struct Surroundings<'a> {
     pub outputs: &'a Map,
     /// Whether its steps have yet to run.
     pub pending: bool,
+    /// Whether templates stay as they are written.
+    pub symbolic: bool,
     /// The absolute directory of its file.
     pub directory: String,
     /// Its version as git or the CI knows it.
@@ -130,6 +132,9 @@ impl Desire<'_> {
         below: &Path,
         tell: bool,
     ) -> Option<Tree> {
+        if self.around.symbolic {
+            return Some(tree.clone());
+        }
         let filling = Filling {
             values: self.around.outputs,
             env: self.around.env,
@@ -370,7 +375,8 @@ impl Desire<'_> {
         let enforced = fields.get("enforce_parameter_schema") != Some(&Tree::Bool(false));
         let FlowAnswer::Known(facts) = self.flow else { return };
         let Some(parameters) = fields.get("parameters").filter(|_| enforced) else { return };
-        if parameters.any(&|tree| tree.get("__prefect_kind").is_some()) {
+        let is_template = self.around.symbolic && super::compare::has_template(parameters);
+        if is_template || parameters.any(&|tree| tree.get("__prefect_kind").is_some()) {
             return;
         }
         let Some(value) = parameters.revealed(&|_| None) else { return };

@@ -1,6 +1,7 @@
 //! Deciding: what the repository wants, what the API holds and what we own → a plan. A function of its inputs.
 
 pub mod automations;
+pub mod compare;
 pub mod deployments;
 pub mod desire;
 pub mod diff;

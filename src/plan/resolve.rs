@@ -44,6 +44,8 @@ pub struct Facts {
     pub default_pool: Option<String>,
     /// Whether block references are filled everywhere, as Prefect does.
     pub resolve_secrets: bool,
+    /// Whether templates stay as they are written, for comparing files with files.
+    pub symbolic: bool,
 }
 
 /// A declaration whose blocks, variables and environment are filled in.
@@ -175,7 +177,8 @@ impl Filler<'_> {
             _ => None,
         };
         let resolve = self.facts.resolve_secrets;
-        let keep = move |path: &Path| !resolve && waits_for_the_worker(path, template.as_ref());
+        let symbolic = self.facts.symbolic;
+        let keep = move |path: &Path| symbolic || !resolve && waits_for_the_worker(path, template.as_ref());
         match self.three(tree, &keep) {
             Ok(filled) => {
                 // Without an API nobody knows the pool's template; most take text in job variables.
@@ -192,6 +195,9 @@ impl Filler<'_> {
     }
 
     fn three(&mut self, tree: &Tree, keep: &dyn Fn(&Path) -> bool) -> Result<Tree, Vec<TemplateProblem>> {
+        if self.facts.symbolic {
+            return Ok(tree.clone());
+        }
         let mut notes = Vec::new();
         let tree = fill_blocks_except(tree, &self.facts.blocks, keep)?;
         let tree = fill_variables(&tree, &self.facts.variables, &mut notes)?;

@@ -63,6 +63,7 @@ pub async fn ask(request: &Request, reading: &Reading, api: &Api) -> Result<Aske
         pools: Some(pools.collect()),
         default_pool: request.default_pool.clone(),
         resolve_secrets: request.resolve_secrets,
+        symbolic: false,
     };
     Ok(Asked { facts, ledger, trouble, version: Some(version) })
 }
@@ -119,6 +120,7 @@ pub fn nothing_asked(request: &Request, reading: &Reading) -> Asked {
         pools: None,
         default_pool: request.default_pool.clone(),
         resolve_secrets: request.resolve_secrets,
+        symbolic: false,
     };
     Asked { facts, ledger: new_ledger(), trouble: None, version: None }
 }
@@ -172,6 +174,7 @@ fn surroundings<'a>(
         env: &pass.asked.facts.env,
         outputs,
         pending,
+        symbolic: false,
         directory: reading.worktree.absolute(&filled.selected.dir).display().to_string(),
         version_info: versions.of(filled),
         clone: clone_step(reading),
@@ -232,7 +235,7 @@ impl Versions {
 }
 
 /// `default_pull: git`: the worker clones the origin instead of changing to a directory of this machine.
-fn clone_step(reading: &Reading) -> Option<Tree> {
+pub(super) fn clone_step(reading: &Reading) -> Option<Tree> {
     if reading.project.default_pull != DefaultPull::Git {
         return None;
     }

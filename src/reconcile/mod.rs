@@ -11,6 +11,7 @@ pub mod gather;
 mod impact;
 mod keep;
 pub mod lock;
+pub mod offline;
 mod owners;
 pub mod read;
 
@@ -43,6 +44,10 @@ pub struct Request {
     pub path: PathBuf,
     /// The project's settings, if not in `reconcile.yaml`.
     pub project: Option<PathBuf>,
+    /// A commit whose files are read in the place of those of the directory.
+    pub at: Option<String>,
+    /// Whether the files are a stranger's: then none that holds settings is read.
+    pub guarded: bool,
     /// The only file to read, relative to the directory.
     pub prefect_file: Option<String>,
     /// An environment of the project.
@@ -63,6 +68,28 @@ pub struct Request {
     pub stop: CancellationToken,
     /// Tells what goes on.
     pub say: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Request {
+    /// The same request, which tells nothing.
+    pub fn quiet_copy(&self) -> Request {
+        Request {
+            path: self.path.clone(),
+            project: self.project.clone(),
+            at: self.at.clone(),
+            guarded: self.guarded,
+            prefect_file: self.prefect_file.clone(),
+            env_name: self.env_name.clone(),
+            selection: self.selection.clone(),
+            resolve_secrets: self.resolve_secrets,
+            python: self.python.clone(),
+            fallback_python: self.fallback_python.clone(),
+            environment: self.environment.clone(),
+            default_pool: self.default_pool.clone(),
+            stop: self.stop.clone(),
+            say: Box::new(|_| {}),
+        }
+    }
 }
 
 /// Whether Python may be asked: never when planning, for it runs code of the repository.
@@ -227,7 +254,7 @@ impl<'a> Pass<'a> {
         Report {
             scope: self.reading.scope.clone(),
             digest: digest::digest(&decided.planned.plan, ledger),
-            base: Base { commit: ledger.commit.clone(), ledger_generation: ledger.generation },
+            base: Base { commit: ledger.commit.clone(), ledger_generation: ledger.generation, revision: None },
             source: Source {
                 commit: git.map(|git| git.commit.clone()),
                 branch: git.map(|git| git.branch.clone()).filter(|branch| branch != "HEAD"),

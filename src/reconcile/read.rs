@@ -71,14 +71,22 @@ const RESOURCE_KEYS: [&str; 7] = [
 /// # Errors
 /// A directory that cannot be read, or a wrong use of the selection flags.
 pub fn read(request: &Request) -> Result<Reading, PassError> {
-    let worktree = Worktree::open(&request.path)?;
+    let worktree = open(request)?;
     let mut reader = Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true };
     let project = reader.project()?;
     let environment = reader.environment(&project)?;
-    let (git, remarks) = crate::source::git::facts(reader.worktree.root());
+    let (git, remarks) = match request.guarded {
+        true => crate::source::git::commit_facts(reader.worktree.root()),
+        false => crate::source::git::facts(reader.worktree.root()),
+    };
     reader.diagnostics.extend(remarks);
     let files = reader.files(&project, environment)?;
-    let mut selecting = select(&files, &request.selection).map_err(PassError::Usage)?;
+    let mut selecting = match select(&files, &request.selection) {
+        Ok(selecting) => selecting,
+        // What is meant now need not have been there then.
+        Err(_) if request.at.is_some() => Selecting::default(),
+        Err(sentence) => return Err(PassError::Usage(sentence)),
+    };
     reader.unnamed(&mut selecting);
     reader.remarks(&selecting);
     reader.none_declared(&files, &selecting);
@@ -108,6 +116,15 @@ pub fn declared_api(request: &Request) -> Declared {
         Some(api) => Declared { url: api.url, profile: api.profile },
         None => Declared::default(),
     }
+}
+
+fn open(request: &Request) -> Result<Worktree, PassError> {
+    let worktree = Worktree::open(&request.path)?;
+    Ok(match &request.at {
+        Some(revision) => worktree.at(revision)?,
+        None if request.guarded => worktree.guarded(),
+        None => worktree,
+    })
 }
 
 fn scope(project: &Project, git: Option<&GitFacts>, worktree: &Worktree, environment: Option<&str>) -> String {
@@ -170,6 +187,9 @@ impl<'a> Reader<'a> {
         if project.environments.contains_key(name) {
             return Ok(Some(name));
         }
+        if self.request.at.is_some() {
+            return Ok(None);
+        }
         let known: Vec<&str> = project.environments.keys().map(String::as_str).collect();
         let hint = crate::diagnostic::did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.len() {
             0 => "reconcile.yaml declares no `environments`".to_owned(),
@@ -181,7 +201,7 @@ impl<'a> Reader<'a> {
     fn files(&mut self, project: &Project, environment: Option<&str>) -> Result<Vec<PrefectFile>, PassError> {
         let vars = project.vars_in(environment);
         let paths = match (&self.request.prefect_file, self.worktree.selected()) {
-            (Some(file), _) => vec![self.existing(file)?],
+            (Some(file), _) => self.existing(file)?.into_iter().collect(),
             (None, Some(file)) => vec![file.clone()],
             (None, None) => self.discovered(project)?,
         };
@@ -205,10 +225,11 @@ impl<'a> Reader<'a> {
         Ok(files)
     }
 
-    fn existing(&self, file: &str) -> Result<RepoPath, PassError> {
+    fn existing(&self, file: &str) -> Result<Option<RepoPath>, PassError> {
         let path = self.inside(Path::new(file))?;
         match self.worktree.read(&path)? {
-            Some(_) => Ok(path),
+            Some(_) => Ok(Some(path)),
+            None if self.request.at.is_some() => Ok(None),
             None => Err(PassError::Usage(format!("there is no file `{file}` in {}", self.request.path.display()))),
         }
     }

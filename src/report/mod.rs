@@ -45,6 +45,9 @@ pub struct Base {
     pub commit: Option<String>,
     /// How often the ledger has been saved.
     pub ledger_generation: u64,
+    /// What the files were compared with in the place of an API: a commit as it was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// Requests sent so far.

@@ -70,7 +70,12 @@ pub fn header(report: &Report, look: Look) -> String {
         (_, None) => String::new(),
     };
     let dirty = if report.source.dirty { " + local changes" } else { "" };
+    let against = report.base.revision.as_ref().map(|revision| {
+        let commit = report.base.commit.as_deref().unwrap_or_default();
+        format!("compared with {} ({}), no API asked", printable(revision), short(commit))
+    });
     let target = match &report.api {
+        _ if against.is_some() => against.unwrap_or_default(),
         Some(api) => format!("{} (Prefect {})", api.url, api.version),
         None => "an empty workspace (no API configured)".to_owned(),
     };

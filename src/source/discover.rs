@@ -41,6 +41,10 @@ impl Worktree {
         if let Some(file) = self.selected() {
             return Ok(Found { files: vec![file.clone()], ..Found::default() });
         }
+        #[cfg(feature = "git")]
+        if let Some(revision) = self.revision() {
+            return revision.discover(self.root(), &include, &exclude);
+        }
         let mut walk = Walk {
             worktree: self,
             unmatched: (0..include.len()).collect(),
@@ -134,6 +138,10 @@ impl Walk<'_> {
             }
         };
         entries.sort_by(|a, b| a.0.cmp(&b.0));
+        if self.worktree.is_guarded() && dir.real != self.worktree.repository() && entries.iter().any(|e| e.0 == ".git") {
+            // A commit does not hold the files of a repository within it.
+            return;
+        }
         let ignores = self.rules_of(dir, &entries);
         for (entry, kind) in entries {
             let (path, name) = (dir.path.join(&entry), dir.name.join(&entry));
@@ -213,27 +221,22 @@ impl Walk<'_> {
         } else if !kind.is_file() {
             let message = format!("`{}` is {}, not a file, so it is passed over", name.text, what_is(kind));
             self.warn("W0131", name, message, "remove it, or put it under `exclude`");
-        } else {
+        } else if !(self.worktree.is_guarded() && self.worktree.is_private_file(&name.repo_path())) {
             self.files.push(name.repo_path());
         }
     }
 
     /// Whether a directory of this name is entered.
     fn enterable(&self, word: &str) -> bool {
-        !is_skipped(word) || self.include.any_names(word)
+        enterable(&self.include, word)
     }
 
     fn accepts(&self, path: &str) -> bool {
         !self.patterns(path).is_empty()
     }
 
-    /// The include patterns that a path matches and that name every skipped directory on the way.
     fn patterns(&self, path: &str) -> Vec<usize> {
-        let dirs = path.rsplit_once('/').map_or("", |(dirs, _)| dirs);
-        let named = |pattern: &usize| {
-            dirs.split('/').filter(|dir| is_skipped(dir)).all(|dir| self.include.names(*pattern, dir))
-        };
-        self.include.matches(path).into_iter().filter(named).collect()
+        wanted(&self.include, path)
     }
 
     fn report_unusable(&mut self, files: Vec<(PathBuf, String)>) {
@@ -248,6 +251,20 @@ impl Walk<'_> {
         let origin = Origin::whole(name.repo_path());
         self.diagnostics.push(Diagnostic::warning(code, message).at(origin, "").help(help));
     }
+}
+
+/// The include patterns that a path matches and that name every skipped directory on the way.
+pub(super) fn wanted(include: &Globs, path: &str) -> Vec<usize> {
+    let dirs = path.rsplit_once('/').map_or("", |(dirs, _)| dirs);
+    let named = |pattern: &usize| {
+        dirs.split('/').filter(|dir| is_skipped(dir)).all(|dir| include.names(*pattern, dir))
+    };
+    include.matches(path).into_iter().filter(named).collect()
+}
+
+/// Whether a directory of this name is entered.
+pub(super) fn enterable(include: &Globs, word: &str) -> bool {
+    !is_skipped(word) || include.any_names(word)
 }
 
 fn is_skipped(word: &str) -> bool {

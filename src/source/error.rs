@@ -64,6 +64,20 @@ pub enum SourceError {
         /// What the system says.
         source: io::Error,
     },
+    /// A file that holds settings or secrets of whoever runs us, in a tree that is not trusted.
+    #[error("read `{path}`: files of settings (`.env`, `*.toml`) are not read from a tree that is not trusted")]
+    Private {
+        /// The file.
+        path: RepoPath,
+    },
+    /// Nothing in the git repository has this name.
+    #[error("find `{revision}` in the git repository: {message}")]
+    Revision {
+        /// As given.
+        revision: String,
+        /// What libgit2 says.
+        message: String,
+    },
     /// The git repository cannot be read.
     #[error("read the git repository of `{path}`: {message}")]
     Git {
@@ -88,6 +102,8 @@ impl SourceError {
             | SourceError::GitInternal { .. }
             | SourceError::NotAFile { .. }
             | SourceError::TooLarge { .. }
+            | SourceError::Private { .. }
+            | SourceError::Revision { .. }
             | SourceError::Git { .. } => false,
         }
     }

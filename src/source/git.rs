@@ -45,7 +45,18 @@ impl GitFacts {
 /// the repository belongs to someone else or cannot be read. Blocks on the disk for as long as `git status` would.
 #[cfg(feature = "git")]
 pub fn facts(dir: &Path) -> (Option<GitFacts>, Vec<Diagnostic>) {
-    match libgit::open(dir).and_then(|repo| repo.map_or(Ok(None), |repo| libgit::facts(&repo, dir))) {
+    told(dir, true)
+}
+
+/// The same without a look at the files of the work tree: `dirty` is false.
+#[cfg(feature = "git")]
+pub fn commit_facts(dir: &Path) -> (Option<GitFacts>, Vec<Diagnostic>) {
+    told(dir, false)
+}
+
+#[cfg(feature = "git")]
+fn told(dir: &Path, status: bool) -> (Option<GitFacts>, Vec<Diagnostic>) {
+    match libgit::open(dir).and_then(|repo| repo.map_or(Ok(None), |repo| libgit::facts(&repo, dir, status))) {
         Ok(facts) => (facts, Vec::new()),
         Err(error) => (None, vec![libgit::diagnose(&error, dir)]),
     }
@@ -54,6 +65,12 @@ pub fn facts(dir: &Path) -> (Option<GitFacts>, Vec<Diagnostic>) {
 /// Built without git: nothing is known of any repository.
 #[cfg(not(feature = "git"))]
 pub fn facts(_dir: &Path) -> (Option<GitFacts>, Vec<Diagnostic>) {
+    (None, Vec::new())
+}
+
+/// Built without git: nothing is known of any repository.
+#[cfg(not(feature = "git"))]
+pub fn commit_facts(_dir: &Path) -> (Option<GitFacts>, Vec<Diagnostic>) {
     (None, Vec::new())
 }
 
@@ -78,7 +95,7 @@ pub(super) mod libgit {
     }
 
     /// The facts; none without a work tree around the directory or without a commit.
-    pub(super) fn facts(repo: &Repository, dir: &Path) -> Result<Option<GitFacts>, Error> {
+    pub(super) fn facts(repo: &Repository, dir: &Path, status: bool) -> Result<Option<GitFacts>, Error> {
         let Some((root, subdir)) = place(repo, dir) else { return Ok(None) };
         let head = match repo.head() {
             Ok(head) => head,
@@ -93,7 +110,7 @@ pub(super) mod libgit {
             branch: branch(repo, &head)?,
             message: message(&commit),
             remote_url: remote_url(repo)?,
-            dirty: is_dirty(repo)?,
+            dirty: status && is_dirty(repo)?,
         }))
     }
 

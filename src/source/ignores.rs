@@ -43,6 +43,17 @@ impl Ignores {
         self.with_file(dir, &dir.join(".gitignore"), unusable)
     }
 
+    /// These rules and on top of them those of a file of patterns that was read elsewhere.
+    #[cfg(feature = "git")]
+    pub(super) fn with_text(&self, dir: &Path, content: &[u8]) -> Ignores {
+        match rules_of(dir, content) {
+            Ok(rules) if !rules.is_empty() && content.len() as u64 <= LIMIT => {
+                Ignores(Some(Arc::new(Level { rules, outer: self.clone() })))
+            }
+            _ => self.clone(),
+        }
+    }
+
     fn with_file(&self, dir: &Path, file: &Path, unusable: &mut impl FnMut(PathBuf, String)) -> Ignores {
         match read_rules(dir, file) {
             Ok(Some(rules)) if !rules.is_empty() => Ignores(Some(Arc::new(Level { rules, outer: self.clone() }))),
@@ -77,13 +88,17 @@ fn read_rules(dir: &Path, file: &Path) -> Result<Option<Gitignore>, String> {
         return Err(format!("it is larger than {LIMIT} bytes"));
     }
     let content = fs::read(file).map_err(|error| error.to_string())?;
-    let text = String::from_utf8_lossy(&content);
+    rules_of(dir, &content).map(Some)
+}
+
+fn rules_of(dir: &Path, content: &[u8]) -> Result<Gitignore, String> {
+    let text = String::from_utf8_lossy(content);
     let mut builder = GitignoreBuilder::new(dir);
     for line in text.trim_start_matches('\u{feff}').lines() {
         // Like git, a pattern that makes no sense matches nothing.
         let _ = builder.add_line(None, line);
     }
-    builder.build().map(Some).map_err(|error| error.to_string())
+    builder.build().map_err(|error| error.to_string())
 }
 
 /// The directory that a repository shares with its linked worktrees.

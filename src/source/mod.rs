@@ -5,6 +5,8 @@ mod discover;
 mod error;
 pub mod git;
 mod ignores;
+#[cfg(feature = "git")]
+mod revision;
 mod worktree;
 
 pub use discover::Found;

@@ -20,6 +20,10 @@ pub struct Worktree {
     root: PathBuf,
     repository: PathBuf,
     selected: Option<RepoPath>,
+    /// Whether the tree is a stranger's: then nothing that holds settings is read.
+    guarded: bool,
+    #[cfg(feature = "git")]
+    revision: Option<std::sync::Arc<super::revision::Revision>>,
 }
 
 impl Worktree {
@@ -42,7 +46,65 @@ impl Worktree {
         };
         let root = dir.canonicalize().map_err(failed)?;
         let repository = root.ancestors().find(|dir| dir.join(".git").symlink_metadata().is_ok()).unwrap_or(&root);
-        Ok(Worktree { repository: repository.to_owned(), root, selected })
+        Ok(Worktree {
+            repository: repository.to_owned(),
+            root,
+            selected,
+            guarded: false,
+            #[cfg(feature = "git")]
+            revision: None,
+        })
+    }
+
+    /// The same for a tree that is not trusted: files of settings and repositories within it are passed over.
+    #[must_use]
+    pub fn guarded(mut self) -> Worktree {
+        self.guarded = true;
+        self
+    }
+
+    /// The same directory as a commit holds it. Guarded.
+    ///
+    /// # Errors
+    /// Without a git repository, or when nothing has that name.
+    #[cfg(feature = "git")]
+    pub fn at(self, revision: &str) -> Result<Worktree, SourceError> {
+        let revision = super::revision::Revision::open(&self.root, revision)?;
+        Ok(Worktree { revision: Some(std::sync::Arc::new(revision)), guarded: true, ..self })
+    }
+
+    /// Built without git: there are no commits.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(feature = "git"))]
+    pub fn at(self, revision: &str) -> Result<Worktree, SourceError> {
+        let message = "this reconcile was built without git".to_owned();
+        Err(SourceError::Revision { revision: revision.to_owned(), message })
+    }
+
+    /// The full id of the commit that is read in the place of the files.
+    pub fn commit(&self) -> Option<String> {
+        #[cfg(feature = "git")]
+        return self.revision.as_ref().map(|revision| revision.commit());
+        #[cfg(not(feature = "git"))]
+        None
+    }
+
+    #[cfg(feature = "git")]
+    pub(super) fn revision(&self) -> Option<&super::revision::Revision> {
+        self.revision.as_deref()
+    }
+
+    pub(super) fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
+    /// Whether a path leads to a file of settings, by its own name or through a link.
+    pub(super) fn is_private_file(&self, path: &RepoPath) -> bool {
+        let real = self.absolute(path).canonicalize().ok();
+        let name = real.as_ref().and_then(|real| real.file_name()).and_then(|name| name.to_str());
+        is_private(path.file_name()) || name.is_some_and(is_private)
     }
 
     /// The directory, absolute and free of links: what every [`RepoPath`] is relative to.
@@ -77,8 +139,15 @@ impl Worktree {
     /// When the path leads out of the repository or into `.git`, is not a regular file (it is then not even
     /// opened), is larger than [`FILE_LIMIT`], or cannot be read.
     pub fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, SourceError> {
+        #[cfg(feature = "git")]
+        if let Some(revision) = &self.revision {
+            return revision.read(path);
+        }
         let failed = |source| SourceError::Io { path: path.clone(), source };
         let Some(real) = self.resolve(path)? else { return Ok(None) };
+        if self.guarded && real.file_name().is_some_and(|name| is_private(&name.to_string_lossy())) {
+            return Err(SourceError::Private { path: path.clone() });
+        }
         let check = |kind: FileType| match kind.is_file() {
             true => Ok(()),
             false => Err(SourceError::NotAFile { path: path.clone(), what: what_is(kind) }),
@@ -133,6 +202,12 @@ pub(super) enum Bounds {
     Inside,
     Outside,
     Git,
+}
+
+/// Whether a file of this name holds settings or secrets of whoever runs us: `.env`, `profiles.toml`, `prefect.toml`.
+pub(super) fn is_private(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name == ".env" || name.starts_with(".env.") || name.ends_with(".toml")
 }
 
 fn is_absent(error: &io::Error) -> bool {

@@ -14,6 +14,7 @@ mod impact;
 mod json_mode;
 mod local_server;
 mod lock;
+mod offline_plans;
 mod ownership;
 mod parity;
 mod plan_cases;

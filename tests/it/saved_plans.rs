@@ -168,12 +168,12 @@ fn only_what_was_unknown_may_change_between_plan_and_apply() {
     let server = Server::shared();
     let project = project(server, "saved-build").with_python();
     let build = "build:\n- prefect.deployments.steps.run_shell_script:\n    id: say\n    script: cat said.txt\n";
-    let yaml = manifest("saved-build", "one").replace("[one]", "[\"said-{{ say.stdout }}\"]");
+    let yaml = manifest("saved-build", "one").replace("[one]", "[\"said {{ say.stdout }}\"]");
     project.write("prefect.yaml", &format!("{build}{yaml}"));
     project.write("said.txt", "hello\n");
     let planned = project.reconcile(&["plan", "--out", "../plan.json"]).exits(0);
     assert!(planned.stdout.contains("1 to create"), "{}", planned.stdout);
     project.write("said.txt", "goodbye\n");
     project.reconcile(&["apply", "--plan", "../plan.json", "--yes"]).exits(0);
-    assert_eq!(tags(server, "saved-build"), json!(["said-goodbye"]));
+    assert_eq!(tags(server, "saved-build"), json!(["said goodbye"]));
 }

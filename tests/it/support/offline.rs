@@ -32,6 +32,8 @@ pub fn request(dir: &Dir) -> Request {
     Request {
         path: dir.to_owned(),
         project: None,
+        at: None,
+        guarded: false,
         prefect_file: None,
         env_name: None,
         selection: Selection::default(),

@@ -1,0 +1,207 @@
+//! `plan --base REV` and `plan --untrusted`: files against files, and nothing else of the world.
+
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::project::Project;
+
+const FLOW: &str = "from prefect import flow\n\n@flow\ndef etl(n: int = 1):\n    \"\"\"Loads.\"\"\"\n";
+const CANARY: &str = "canary-77aa";
+
+fn deployment(name: &str, more: &str) -> String {
+    format!("- name: {name}\n  entrypoint: flow.py:etl\n  work_pool: {{name: k8s}}\n{more}")
+}
+
+fn base() -> String {
+    let more = "  tags: [a, b]\n  schedules:\n  - cron: 0 6 * * *\n  - {interval: 3600, slug: hourly}\n  parameters: {n: \"{{ $N }}\"}\n  \
+                triggers:\n  - {name: late, expect: [\"x.y\"]}\n";
+    format!("deployments:\n{}{}{}", deployment("kept", ""), deployment("moved", more), deployment("gone", ""))
+}
+
+fn changed() -> String {
+    let more = "  tags: [b, a]\n  schedules:\n  - cron: 0 7 * * *\n  - {interval: 60.0, slug: hourly}\n  parameters: {n: \"{{ $NN }}\"}\n  \
+                triggers:\n  - {name: late, expect: [\"x.z\"]}\n";
+    let new = "  description: \"{{ prefect.blocks.secret.token }}\"\n  work_pool: {name: k8s, job_variables: {env: {T: \"{{ $TOKEN }}\"}}}\n";
+    let new = deployment("new", new).replacen("  work_pool: {name: k8s}\n", "", 1);
+    format!("deployments:\n{}{}{new}", deployment("kept", ""), deployment("moved", more))
+}
+
+/// A repository whose first commit is tagged `old`; the work tree is ahead of it.
+fn project() -> Project {
+    let project = Project::new().file("flow.py", FLOW).file("prefect.yaml", &base()).git_init(None);
+    project.git(&["tag", "old"]);
+    project.write("prefect.yaml", &changed());
+    project
+}
+
+fn plan(project: &Project, more: &[&str]) -> Value {
+    let args = [&["plan", "--json"], more].concat();
+    serde_json::from_str(&project.reconcile(&args).exits(0).stdout).unwrap()
+}
+
+fn told(plan: &Value) -> Vec<String> {
+    let changes = plan["changes"].as_array().unwrap();
+    changes.iter().map(|c| format!("{} {}", c["action"].as_str().unwrap(), c["name"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn two_commits_are_compared_field_by_field_with_templates_as_written() {
+    let project = project().env("TOKEN", CANARY).env("NN", CANARY).env("PREFECT_API_URL", "http://127.0.0.1:9/api");
+    let found = plan(&project, &["--base", "old"]);
+    assert_eq!(told(&found), ["delete etl/gone", "update etl/moved", "create etl/new", "update etl/moved/late"]);
+    let old = project.git(&["rev-parse", "old"]).trim().to_owned();
+    assert_eq!(found["base"], json!({ "commit": old, "ledger_generation": 0, "revision": "old" }));
+    assert_eq!((&found["source"]["commit"], &found["source"]["dirty"]), (&json!(old), &json!(true)));
+    assert_eq!((&found["api"], &found["requests"]), (&Value::Null, &json!({ "read": 0, "write": 0 })));
+    assert_eq!(found["summary"]["unchanged"], 1);
+    let fields: Vec<(&str, &Value, &Value)> = found["changes"][1]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| (field["path"].as_str().unwrap(), &field["before"], &field["after"]))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            ("parameters.n", &json!("{{ $N }}"), &json!("{{ $NN }}")),
+            ("schedules[\"0 6 * * *\"].cron", &json!("0 6 * * *"), &json!("0 7 * * *")),
+            ("schedules[hourly].interval", &json!(3600.0), &json!(60.0)),
+        ]
+    );
+    let new = found["changes"][2].to_string();
+    assert!(new.contains("{{ prefect.blocks.secret.token }}") && new.contains("{{ $TOKEN }}"), "{new}");
+    assert!(!found.to_string().contains(CANARY), "the environment is not read");
+    // Written in another way, it is the same.
+    project.write("prefect.yaml", &base().replace("cron: 0 6 * * *", "{cron: \"0 6 * * *\"}").replace("3600", "PT1H"));
+    assert_eq!(told(&plan(&project, &["--base", "old"])), Vec::<String>::new());
+}
+
+#[test]
+fn every_format_and_exit_code_serves_a_comparison() {
+    let project = project();
+    let text = project.reconcile(&["plan", "--base", "old", "--detailed-exitcode"]).exits(2).stdout;
+    assert!(text.contains("compared with old (") && text.contains("no API asked"), "{text}");
+    assert!(text.contains("- deployment  etl/gone") && text.contains("1 to delete"), "{text}");
+    assert!(text.contains("! it leaves git"), "{text}");
+    let markdown = project.reconcile(&["plan", "--base", "old", "--format", "markdown"]).exits(0).stdout;
+    assert!(markdown.contains("<!-- reconcile:") && markdown.contains("etl/new"), "{markdown}");
+    let github = project.reconcile(&["plan", "--base", "old", "--format", "github"]).exits(0).stdout;
+    assert!(github.contains("::notice file=prefect.yaml,line="), "{github}");
+    let sarif = project.reconcile(&["plan", "--base", "old", "--format", "sarif"]).exits(0).stdout;
+    assert_eq!(serde_json::from_str::<Value>(&sarif).unwrap()["version"], "2.1.0");
+    project.reconcile(&["plan", "--base", "HEAD", "-n", "moved", "-n", "new", "--detailed-exitcode"]).exits(2);
+    let selected = plan(&project, &["--base", "old", "-n", "new"]);
+    assert_eq!(told(&selected), ["create etl/new"], "a name that was not there then");
+
+    project.reconcile(&["plan", "--base", "old", "--out", "../plan.json"]).exits(0);
+    let refused = project.reconcile(&["apply", "--plan", "../plan.json", "--yes"]).exits(1);
+    assert!(refused.stderr.contains("compares two commits"), "{}", refused.stderr);
+    for wrong in [&["--api-url", "http://x/api"][..], &["--profile", "p"], &["--local"], &["-t", "x"], &["flow.py:etl"]] {
+        let args = [&["plan", "--base", "old"], wrong].concat();
+        project.reconcile(&args).exits(64);
+    }
+    let missing = project.reconcile(&["plan", "--base", "no-such-branch"]).exits(1);
+    assert!(missing.stderr.contains("no-such-branch"), "{}", missing.stderr);
+    Project::new().file("prefect.yaml", &base()).reconcile(&["plan", "--base", "HEAD"]).exits(1);
+}
+
+#[test]
+fn a_base_with_other_files_is_read_as_it_was() {
+    let project = Project::new()
+        .file("flow.py", FLOW)
+        .file("a/prefect.yaml", &base().replace("flow.py", "../flow.py"))
+        .file("tests/prefect.yaml", "deployments: 7\n")
+        .file(".gitignore", "ignored/\n")
+        .file("ignored/prefect.yaml", "deployments: 7\n");
+    symlink("../a/prefect.yaml", {
+        project.write("b/keep", "");
+        project.path().join("b/prefect.yaml")
+    })
+    .unwrap();
+    let project = project.git_init(None);
+    project.git(&["add", "-f", "ignored/prefect.yaml"]);
+    project.git(&["commit", "-q", "-m", "ignored"]);
+    project.git(&["tag", "old"]);
+    assert_eq!(told(&plan(&project, &["--base", "old"])), Vec::<String>::new(), "links, rules and skipped directories");
+    project.git(&["mv", "a", "c"]);
+    std::fs::remove_file(project.path().join("b/prefect.yaml")).unwrap();
+    symlink("../c/prefect.yaml", project.path().join("b/prefect.yaml")).unwrap();
+    project.git_commit("moved");
+    let moved = plan(&project, &["--base", "old"]);
+    assert_eq!(told(&moved), ["update etl/gone", "update etl/kept", "update etl/moved"], "the directory is another");
+    // A directory that was not there then declares nothing then; an invalid file neither, and that is told.
+    project.write("new/prefect.yaml", &format!("deployments:\n{}", deployment("x", "").replace("flow.py", "../flow.py")));
+    assert_eq!(told(&plan(&project, &["new", "--base", "old"])), ["create etl/x"]);
+    project.write("new/prefect.yaml", "deployments: 7\n");
+    project.git_commit("invalid");
+    project.git(&["tag", "bad"]);
+    let invalid = project.reconcile(&["plan", "--base", "old"]).exits(4);
+    assert!(invalid.stdout.contains("Invalid"), "{}", invalid.stdout);
+    project.write("new/prefect.yaml", &format!("deployments:\n{}", deployment("x", "").replace("flow.py", "../flow.py")));
+    let told_of = project.reconcile(&["plan", "--base", "bad"]).exits(0);
+    assert!(told_of.stderr.contains("W0421") && told_of.stdout.contains("+ deployment  etl/x"), "{told_of:?}");
+}
+
+#[test]
+fn a_strangers_tree_is_planned_without_its_settings() {
+    let project = project()
+        .file(".env", &format!("PREFECT_API_URL=http://127.0.0.1:9/{CANARY}\n"))
+        .file("prefect.toml", &format!("[api]\nurl = \"http://{CANARY}\"\n"));
+    let text = project.reconcile(&["plan", "--untrusted"]).exits(0).stdout;
+    assert!(text.contains("4 to create") && text.contains("an empty workspace"), "{text}");
+    // Files of settings do not become part of a plan by a trick of reconcile.yaml, of a link or of an entrypoint.
+    project.write("reconcile.yaml", "include: [\"**/.env\", \"**/*.toml\", \"**/prefect.yaml\"]\n");
+    project.write("x/keep", "");
+    symlink("../.env", project.path().join("x/prefect.yaml")).unwrap();
+    symlink(".env", project.path().join("settings.py")).unwrap();
+    let yaml = changed() + &deployment("trick", "").replace("flow.py", "settings.py");
+    project.write("prefect.yaml", &yaml);
+    let tricked = project.reconcile(&["plan", "--untrusted", "--json"]);
+    assert!(!format!("{tricked:?}").contains(CANARY), "{tricked:?}");
+    let base = project.reconcile(&["plan", "--base", "old", "--json"]);
+    assert!(!format!("{base:?}").contains(CANARY), "{base:?}");
+}
+
+#[test]
+fn no_connection_no_program_and_no_settings_as_the_kernel_sees_it() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: strace is not installed");
+        return;
+    }
+    let project = project()
+        .file(".env", &format!("PREFECT_API_URL=http://127.0.0.1:9/{CANARY}\n"))
+        .file("prefect.toml", "[api]\nurl = \"http://127.0.0.1:9\"\n")
+        .file("pyproject.toml", "[tool.prefect.api]\nurl = \"http://127.0.0.1:9\"\n")
+        .env("PREFECT_API_URL", "http://127.0.0.1:9/api")
+        .env("PREFECT_API_KEY", CANARY);
+    std::fs::create_dir_all(project.home().join(".prefect")).unwrap();
+    std::fs::write(project.home().join(".prefect/profiles.toml"), "active = \"x\"\n[profiles.x]\n").unwrap();
+    let log = project.home().join("strace.log");
+    for flags in [&["--base", "old"][..], &["--untrusted"]] {
+        let program = project.reconcile_command();
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-e", "trace=network,execve,open,openat,openat2,statx,readlink", "-o"]).arg(&log);
+        strace.arg(program.get_program()).arg("plan").args(flags).current_dir(project.path());
+        strace.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = strace.output().unwrap();
+        let trace = std::fs::read_to_string(&log).unwrap_or_default();
+        if trace.is_empty() {
+            eprintln!("skipped: strace may not trace here: {}", String::from_utf8_lossy(&output.stderr));
+            return;
+        }
+        assert!(output.status.success(), "{output:?}");
+        assert!(trace.contains("prefect.yaml") || flags.len() == 1, "the trace holds what is read: {trace}");
+        let count = |word: &str| trace.lines().filter(|line| line.contains(word)).collect::<Vec<_>>();
+        assert_eq!(count("execve(").len(), 1, "only reconcile itself: {:?}", count("execve("));
+        for call in ["connect(", "sendto(", "sendmsg(", "bind(", "AF_INET"] {
+            assert_eq!(count(call), Vec::<&str>::new());
+        }
+        let opened = |name: &str| count("open").into_iter().filter(|line| line.contains(name)).collect::<Vec<_>>();
+        for file in ["/.env", "prefect.toml", "pyproject.toml", "profiles.toml", "\".env"] {
+            assert_eq!(opened(file), Vec::<&str>::new());
+        }
+        assert_eq!(opened("prefect.yaml").len(), 1, "the file of the work tree, once");
+    }
+}
