@@ -172,6 +172,9 @@ pub struct Selecting {
     /// Read this file only; its paths are relative to PATH
     #[arg(long, value_name = "FILE", help_heading = "Selection")]
     pub prefect_file: Option<String>,
+    /// Only what files touch that changed since this commit; nothing counts as having left git then
+    #[arg(long, value_name = "REV", help_heading = "Selection")]
+    pub changed_since: Option<String>,
     /// Fill in block references everywhere, as `prefect deploy` does: secrets are then stored in clear text
     #[arg(long, help_heading = "Selection")]
     pub resolve_secrets: bool,

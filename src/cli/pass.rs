@@ -25,6 +25,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
         project: global.project.clone(),
         at: None,
         guarded: false,
+        changed_since: selecting.changed_since.clone(),
         prefect_file: selecting.prefect_file.clone(),
         env_name: global.env.clone(),
         selection: target.selection,

@@ -78,7 +78,8 @@ fn contradiction(global: &Global, args: &PlanArgs) -> Option<String> {
     if let Some((other, _)) = given.iter().find(|(_, given)| *given) {
         return Some(format!("`{flag}` asks no API: leave out `{other}`"));
     }
-    None
+    let narrowed = args.selecting.changed_since.is_some();
+    narrowed.then(|| format!("`{flag}` and `--changed-since` cannot be given together"))
 }
 
 fn finish(global: &Global, args: &PlanArgs, report: &Report, invalid: bool) -> Exit {

@@ -67,6 +67,19 @@ pub fn read_statically(reading: &Reading, filled: &[Filled]) -> Answers {
     answers
 }
 
+/// The files that a flow is made of, as far as they can be known without Python.
+pub fn files_of(
+    entrypoint: &str,
+    dir: &RepoPath,
+    worktree: &Worktree,
+    sources: &mut Sources,
+) -> Option<BTreeSet<RepoPath>> {
+    match answer(&(dir.clone(), entrypoint.to_owned()), worktree, sources) {
+        Ok(Answer::Known { files, .. }) => Some(files),
+        Ok(Answer::NeedsPython(_) | Answer::Invalid(_) | Answer::NeedsFiles(_)) | Err(_) => None,
+    }
+}
+
 /// A problem of a Python file, seen from the declaration that leads there.
 fn from_entrypoint(problem: Diagnostic, filled: &Filled) -> Diagnostic {
     let place = filled.place(&Path::of("entrypoint"));

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod builds;
+mod changed;
 mod error;
 pub mod flows;
 pub mod gather;
@@ -48,6 +49,8 @@ pub struct Request {
     pub at: Option<String>,
     /// Whether the files are a stranger's: then none that holds settings is read.
     pub guarded: bool,
+    /// Only what files touch that changed since this commit is meant.
+    pub changed_since: Option<String>,
     /// The only file to read, relative to the directory.
     pub prefect_file: Option<String>,
     /// An environment of the project.
@@ -78,6 +81,7 @@ impl Request {
             project: self.project.clone(),
             at: self.at.clone(),
             guarded: self.guarded,
+            changed_since: self.changed_since.clone(),
             prefect_file: self.prefect_file.clone(),
             env_name: self.env_name.clone(),
             selection: self.selection.clone(),
@@ -149,7 +153,10 @@ impl<'a> Pass<'a> {
     /// A directory that cannot be read, a wrong use of the selection flags, an API that does not answer.
     pub async fn prepare(request: &'a Request, api: Option<&'a Api>, python: Python) -> Result<Self, PassError> {
         let now = Timestamp::now();
-        let reading = read::read(request)?;
+        let mut reading = read::read(request)?;
+        if let Some(revision) = &request.changed_since {
+            changed::narrow(&mut reading, request, revision)?;
+        }
         let asked = match api {
             Some(api) if !has_errors(&reading.diagnostics) => gather::ask(request, &reading, api).await?,
             _ => gather::nothing_asked(request, &reading),

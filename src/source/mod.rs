@@ -1,5 +1,6 @@
 //! Where desired state comes from: a directory of this machine and the git repository around it.
 
+mod changed;
 mod digest;
 mod discover;
 mod error;
@@ -9,6 +10,7 @@ mod ignores;
 mod revision;
 mod worktree;
 
+pub use changed::changed_since;
 pub use discover::Found;
 pub use error::SourceError;
 pub use git::GitFacts;

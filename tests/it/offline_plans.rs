@@ -205,3 +205,56 @@ fn no_connection_no_program_and_no_settings_as_the_kernel_sees_it() {
         assert_eq!(opened("prefect.yaml").len(), 1, "the file of the work tree, once");
     }
 }
+
+#[test]
+fn only_what_changed_files_touch_is_planned() {
+    let flow = |name: &str, import: &str| {
+        format!("{import}from prefect import flow\n\n@flow\ndef {name}(n: int = 1):\n    pass\n")
+    };
+    let one = |name: &str, more: &str| {
+        format!("- name: {name}\n  entrypoint: {name}.py:{name}\n  work_pool: {{name: k8s}}\n{more}")
+    };
+    let head = "definitions:\n  tags: &tags [x]\n";
+    let yaml = |b: &str| format!("{head}deployments:\n{}{}{}", one("a", ""), one("b", b), one("c", "  tags: *tags\n"));
+    let project = Project::new()
+        .file("reconcile.yaml", "vars: {v: 1}\n")
+        .file("a.py", &flow("a", "from shared.helper import CONSTANT\n").replace("= 1", "= CONSTANT"))
+        .file("b.py", &flow("b", ""))
+        .file("c.py", &flow("c", "import requests\nfrom other import *\n"))
+        .file("shared/__init__.py", "")
+        .file("shared/helper.py", "CONSTANT = 1\n")
+        .file("other.py", "X = 1\n")
+        .file("prefect.yaml", &yaml(""))
+        .file("built/prefect.yaml", "build:\n- prefect.deployments.steps.run_shell_script: {script: 'true'}\ndeployments:\n- {name: d, entrypoint: ../b.py:b, work_pool: {name: k8s}}\n")
+        .git_init(None);
+    let touched = |args: &[&str]| told(&plan(&project, &[&["--changed-since", "HEAD"], args].concat()));
+    assert_eq!(touched(&[]), Vec::<String>::new());
+    // The build steps of `d` see every file.
+    project.write("README.md", "words\n");
+    assert_eq!(touched(&[]), ["create b/d"]);
+    project.write("shared/helper.py", "CONSTANT = 2\n");
+    assert_eq!(touched(&[]), ["create a/a", "create b/d"]);
+    assert_eq!(touched(&["-n", "a", "-n", "b"]), ["create a/a"]);
+    let mut said = project.reconcile(&["plan", "--changed-since", "HEAD"]).exits(0);
+    assert!(said.stderr.contains("2 of 4 deployments touched"), "{}", said.stderr);
+    project.write("shared/helper.py", "CONSTANT = 1\n");
+    // In a file that changed, only what reads otherwise; comments, order and layout mean nothing.
+    project.write("prefect.yaml", &yaml("  tags: [y]\n"));
+    assert_eq!(touched(&[]), ["create b/b", "create b/d"]);
+    project.write("prefect.yaml", &format!("# words\n\n{}", yaml("")));
+    assert_eq!(touched(&[]), ["create b/d"]);
+    project.write("prefect.yaml", &yaml("").replace("[x]", "[z]"));
+    assert_eq!(touched(&[]), ["create b/d", "create c/c"]);
+    project.write("prefect.yaml", &format!("pull: []\n{}", yaml("")));
+    assert_eq!(touched(&[]).len(), 4, "what a file says of all is said of each");
+    project.write("prefect.yaml", &yaml(""));
+    project.write("reconcile.yaml", "vars: {v: 2}\n");
+    assert_eq!(touched(&[]).len(), 4, "settings may touch everything");
+    project.write("reconcile.yaml", "vars: {v: 1}\n");
+    // A file that git does not know yet changed as well.
+    project.write("new/prefect.yaml", "deployments:\n- {name: e, entrypoint: ../b.py:b, work_pool: {name: k8s}}\n");
+    assert_eq!(touched(&[]), ["create b/d", "create b/e"]);
+    said = project.reconcile(&["plan", "--changed-since", "nowhere"]).exits(1);
+    assert!(said.stderr.contains("nowhere"), "{}", said.stderr);
+    project.reconcile(&["plan", "--changed-since", "HEAD", "--base", "HEAD"]).exits(64);
+}

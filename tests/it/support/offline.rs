@@ -34,6 +34,7 @@ pub fn request(dir: &Dir) -> Request {
         project: None,
         at: None,
         guarded: false,
+        changed_since: None,
         prefect_file: None,
         env_name: None,
         selection: Selection::default(),

@@ -1,0 +1,123 @@
+//! `--changed-since`: only what changed files touch is planned.
+//!
+//! A declaration is touched when it reads otherwise than it did, when a file that its flow is made of changed, or when
+//! it has build steps, which see the whole tree. In doubt it is touched.
+
+use std::collections::BTreeSet;
+
+use crate::flow::Sources;
+use crate::manifest::prefect_yaml::{self, Declaration, PrefectFile};
+use crate::manifest::select::Selected;
+use crate::manifest::{vars, yaml};
+use crate::model::RepoPath;
+use crate::source::{Worktree, changed_since};
+
+use super::error::PassError;
+use super::flows;
+use super::read::Reading;
+use super::Request;
+
+/// Leaves only the declarations that are touched by what changed since a commit.
+///
+/// # Errors
+/// A commit that is not there.
+pub fn narrow(reading: &mut Reading, request: &Request, revision: &str) -> Result<(), PassError> {
+    let changed = changed_since(reading.worktree.root(), revision)?;
+    let before = reading.worktree.clone().at(revision)?;
+    let mut look = Look { reading, request, changed, before, sources: Sources::new() };
+    let all = look.reading.selecting.selected.clone();
+    let count = all.len();
+    let touched: Vec<Selected> = all.into_iter().filter(|one| look.is_touched(one)).collect();
+    let of = crate::report::count(count, "deployment", "deployments");
+    (request.say)(&format!("{} of {of} touched by what changed since {revision}", touched.len()));
+    reading.selecting.selected = touched;
+    reading.complete = false;
+    Ok(())
+}
+
+struct Look<'a> {
+    reading: &'a Reading,
+    request: &'a Request,
+    /// From the top of the repository.
+    changed: BTreeSet<RepoPath>,
+    before: Worktree,
+    sources: Sources,
+}
+
+impl Look<'_> {
+    fn is_touched(&mut self, one: &Selected) -> bool {
+        if self.changed.is_empty() {
+            return false;
+        }
+        !self.request.selection.overlay.is_empty()
+            || self.has_changed_settings()
+            || self.reads_otherwise(&one.declaration)
+            || builds(one)
+            || self.flow_changed(one)
+    }
+
+    /// Whether a file below the directory is among the changed ones.
+    fn is_changed(&self, path: &RepoPath) -> bool {
+        let top = RepoPath::new("");
+        let subdir = self.reading.git.as_ref().map_or(&top, |git| &git.subdir);
+        self.changed.contains(&subdir.join(path.as_str()))
+    }
+
+    /// `vars` and much else of the settings may change any declaration.
+    fn has_changed_settings(&self) -> bool {
+        let given = self.request.project.as_ref().and_then(|path| path.to_str()).map(RepoPath::new);
+        let usual = ["reconcile.yaml", "reconcile.yml"].map(RepoPath::new);
+        given.iter().chain(&usual).any(|path| self.is_changed(path))
+    }
+
+    /// Whether the file says something else of this deployment than it did.
+    fn reads_otherwise(&self, declaration: &Declaration) -> bool {
+        if !self.is_changed(&declaration.file) {
+            return false;
+        }
+        let now = self.reading.files.iter().find(|file| file.path == declaration.file);
+        let then = self.file_before(&declaration.file);
+        let (Some(now), Some(then)) = (now, then) else { return true };
+        now.actions != then.actions || !is_same(only(now, declaration), only(&then, declaration))
+    }
+
+    fn file_before(&self, path: &RepoPath) -> Option<PrefectFile> {
+        let bytes = self.before.read(path).ok()??;
+        let root = yaml::read(path, &bytes).ok()?.root;
+        let environment = self.request.env_name.as_deref();
+        let (root, _) = vars::fill_vars(path, &root, &self.reading.project.vars_in(environment));
+        let (file, _) = prefect_yaml::read(path, &path.parent(), &root, &String::from_utf8_lossy(&bytes));
+        Some(file)
+    }
+
+    fn flow_changed(&mut self, one: &Selected) -> bool {
+        let files = one.declaration.entrypoint().filter(|text| !text.contains("{{")).and_then(|entrypoint| {
+            flows::files_of(entrypoint, &one.dir, &self.reading.worktree, &mut self.sources)
+        });
+        match files {
+            Some(files) => files.iter().any(|file| self.is_changed(file)),
+            // Only Python knows what it is made of: any code may be part of it.
+            None => self.changed.iter().any(|path| path.as_str().ends_with(".py")),
+        }
+    }
+}
+
+/// Build and push steps may see every file.
+fn builds(one: &Selected) -> bool {
+    let own = &one.declaration.actions;
+    [(&own.build, &one.file_actions.build), (&own.push, &one.file_actions.push)].into_iter().any(|(own, of_file)| {
+        let steps = if *own == prefect_yaml::Steps::Unset { of_file } else { own };
+        !steps.list().is_empty()
+    })
+}
+
+/// The one declaration of a file with the name of this one.
+fn only<'a>(file: &'a PrefectFile, like: &Declaration) -> Option<&'a Declaration> {
+    let mut same = file.declarations.iter().filter(|other| other.name() == like.name());
+    same.next().filter(|_| same.next().is_none())
+}
+
+fn is_same(now: Option<&Declaration>, then: Option<&Declaration>) -> bool {
+    let (Some(now), Some(then)) = (now, then) else { return false };
+    now.config == then.config && now.actions == then.actions && now.lifecycle == then.lifecycle
+}
