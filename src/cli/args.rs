@@ -49,11 +49,22 @@ pub enum Command {
     /// Check the files only: no API, no network
     #[command(after_help = "Examples:\n  reconcile validate\n  reconcile validate --format github")]
     Validate(ValidateArgs),
+    /// Show one object as it would be sent, with where each of its values comes from
+    #[command(after_help = "Examples:\n  reconcile render deployment/etl/nightly\n  \
+        reconcile render deployment/etl/nightly flows/ --json\n  reconcile render flow/etl")]
+    Render(RenderArgs),
     /// Explain a diagnostic code, or list them all
     #[command(after_help = "Examples:\n  reconcile explain E0401\n  reconcile explain")]
     Explain {
         /// The code, such as E0401
         code: Option<String>,
+    },
+    /// Print a JSON Schema, or list them
+    #[command(after_help = "Examples:\n  reconcile schema prefect > prefect.schema.json\n\n\
+        An editor checks a file that begins with\n  # yaml-language-server: $schema=prefect.schema.json")]
+    Schema {
+        /// Of which file or output
+        name: Option<SchemaName>,
     },
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  reconcile completions bash > /etc/bash_completion.d/reconcile\n  \
@@ -115,6 +126,19 @@ pub struct Global {
     /// How log lines are written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Output")]
     pub log_format: LogFormat,
+}
+
+/// A JSON Schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// reconcile.yaml
+    Project,
+    /// prefect.yaml, strictly
+    Prefect,
+    /// `plan --json` and `plan --out`
+    Plan,
+    /// `apply --json`
+    Report,
 }
 
 /// How log lines are written.
@@ -298,6 +322,20 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub fail_on_held: bool,
     /// Show every change and whole values
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+}
+
+/// `reconcile render`
+#[derive(Clone, Debug, Args)]
+pub struct RenderArgs {
+    /// The object: deployment/FLOW/NAME, flow/NAME or automation/FLOW/NAME/TRIGGER
+    #[arg(value_name = "KIND/NAME")]
+    pub object: String,
+    /// What is meant.
+    #[command(flatten)]
+    pub selecting: Selecting,
+    /// Show whole values
     #[arg(long, help_heading = "Output")]
     pub full: bool,
 }

@@ -9,7 +9,9 @@ mod output;
 mod overlay;
 mod pass;
 mod plan;
+mod render;
 mod saved;
+mod schema;
 mod shell;
 mod validate;
 
@@ -33,6 +35,7 @@ pub fn run() -> i32 {
         Some(Command::Completions { shell }) => shell::completions(&mut Cli::command(), shell),
         Some(Command::Man { ref command }) => shell::man(Cli::command(), command.as_deref()),
         Some(Command::Explain { ref code }) => explain::run(&cli.global, code.as_deref()),
+        Some(Command::Schema { name }) => schema::run(&cli.global, name),
         _ => with_runtime(cli),
     }
     .code()
@@ -69,7 +72,8 @@ async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
         None => apply::run(&cli.global, apply::Apply::from_bare(cli.bare), stop).await,
         Some(Command::Plan(args)) => plan::run(&cli.global, args, stop).await,
         Some(Command::Apply(args)) => apply::run(&cli.global, args.into(), stop).await,
+        Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
-        Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. }) => Exit::Done,
+        Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => Exit::Done,
     }
 }

@@ -13,6 +13,7 @@ mod impact;
 mod keep;
 pub mod lock;
 pub mod offline;
+pub mod origins;
 mod owners;
 pub mod read;
 
