@@ -18,7 +18,7 @@ pub struct Limit {
     pub options: Option<Map>,
 }
 
-const KEYS: [&str; 3] = ["limit", "collision_strategy", "grace_period_seconds"];
+pub(super) const KEYS: [&str; 3] = ["limit", "collision_strategy", "grace_period_seconds"];
 /// What may happen to a run over the limit.
 pub const STRATEGIES: [&str; 2] = ["ENQUEUE", "CANCEL_NEW"];
 

@@ -10,6 +10,7 @@ pub mod prefect_yaml;
 pub mod problem;
 pub mod project;
 pub mod schedules;
+pub mod schema;
 pub mod scope;
 pub mod select;
 pub mod slas;

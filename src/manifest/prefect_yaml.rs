@@ -93,12 +93,12 @@ pub struct PrefectFile {
     pub declarations: Vec<Declaration>,
 }
 
-const ROOT_KEYS: [&str; 6] = ["prefect-version", "name", "build", "push", "pull", "deployments"];
+pub(super) const ROOT_KEYS: [&str; 6] = ["prefect-version", "name", "build", "push", "pull", "deployments"];
 
 /// Root keys that Prefect's own starter files carry and that mean nothing to `prefect deploy`.
-const QUIET_ROOT_KEYS: [&str; 4] = ["description", "required_inputs", "definitions", "prefect_version"];
+pub(super) const QUIET_ROOT_KEYS: [&str; 4] = ["description", "required_inputs", "definitions", "prefect_version"];
 
-const DECLARATION_KEYS: [&str; 19] = [
+pub(super) const DECLARATION_KEYS: [&str; 19] = [
     "name",
     "version",
     "version_type",
@@ -120,7 +120,9 @@ const DECLARATION_KEYS: [&str; 19] = [
     "pull",
 ];
 
-const WORK_POOL_KEYS: [&str; 3] = ["name", "work_queue_name", "job_variables"];
+pub(super) const LIFECYCLE_KEYS: [&str; 4] = ["prune", "ignore_drift", "adopt", "replaces"];
+
+pub(super) const WORK_POOL_KEYS: [&str; 3] = ["name", "work_queue_name", "job_variables"];
 
 /// What `version_type` may say.
 pub const VERSION_TYPES: [&str; 6] =
@@ -476,7 +478,6 @@ impl Reader<'_> {
     }
 
     fn lifecycle(&mut self, node: &Node) -> Map {
-        const KEYS: [&str; 4] = ["prune", "ignore_drift", "adopt", "replaces"];
         let Some(lifecycle) = node.get("lifecycle") else { return Map::new() };
         if !matches!(lifecycle.value, Value::Map(_)) {
             self.error(
@@ -489,8 +490,9 @@ impl Reader<'_> {
         }
         for (key, _) in lifecycle.entries() {
             let word = key.as_str().unwrap_or_default().to_owned();
-            if !KEYS.contains(&word.as_str()) {
-                let help = did_you_mean(&word, KEYS).unwrap_or_else(|| format!("use one of {}", KEYS.join(", ")));
+            if !LIFECYCLE_KEYS.contains(&word.as_str()) {
+                let help = did_you_mean(&word, LIFECYCLE_KEYS)
+                    .unwrap_or_else(|| format!("use one of {}", LIFECYCLE_KEYS.join(", ")));
                 self.error("E0152", key, format!("`{word}` is not a key of `lifecycle`"), help);
             }
         }

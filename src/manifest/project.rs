@@ -1,6 +1,6 @@
 //! `Project`: what reconcile.yaml says about the repository as a whole.
 
-mod reader;
+pub(in crate::manifest) mod reader;
 
 use std::str::FromStr;
 

@@ -10,7 +10,7 @@ use crate::diagnostic::did_you_mean;
 use crate::model::{Key, Map, Path, Tree};
 
 const KINDS: [&str; 3] = ["duration", "within", "stale_after"];
-const KEYS: [&str; 6] = ["name", "severity", "enabled", "duration", "within", "stale_after"];
+pub(super) const KEYS: [&str; 6] = ["name", "severity", "enabled", "duration", "within", "stale_after"];
 const SEVERITIES: [&str; 5] = ["minor", "low", "moderate", "high", "critical"];
 
 /// The list that a deployment declares; the server replaces all agreements of the deployment by it.

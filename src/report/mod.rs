@@ -4,6 +4,7 @@ pub mod diagnostics;
 pub mod github;
 pub mod markdown;
 pub mod sarif;
+pub mod schema;
 pub mod text;
 
 use serde::Serialize;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -10,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
     let rules: BTreeMap<&str, Value> = diagnostics
         .iter()
-        .map(|d| (d.code, json!({ "id": d.code, "shortDescription": { "text": crate::explain::title(d.code) } })))
+        .map(|d| (d.code, rule(d.code)))
         .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -21,9 +22,18 @@ pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules.into_values().collect::<Vec<_>>(),
             }},
+            "columnKind": "unicodeCodePoints",
             "results": diagnostics.iter().map(result).collect::<Vec<_>>(),
         }],
     })
+}
+
+fn rule(code: &'static str) -> Value {
+    let mut rule = json!({ "id": code, "shortDescription": { "text": crate::explain::title(code) } });
+    if let Some(page) = crate::explain::page(code) {
+        rule["help"] = json!({ "text": page.text });
+    }
+    rule
 }
 
 fn result(diagnostic: &Diagnostic) -> Value {
@@ -36,15 +46,21 @@ fn result(diagnostic: &Diagnostic) -> Value {
         Some(help) => format!("{}. {help}", diagnostic.message),
         None => diagnostic.message.clone(),
     };
-    let locations: Vec<Value> = diagnostic
-        .origin()
-        .map(|origin| {
-            json!({ "physicalLocation": {
-                "artifactLocation": { "uri": origin.file },
-                "region": { "startLine": origin.span.line, "startColumn": origin.span.column },
-            }})
-        })
-        .into_iter()
-        .collect();
+    // Code scanning takes no result without a place; what concerns no file concerns the project.
+    let location = match diagnostic.origin() {
+        Some(origin) => json!({
+            "artifactLocation": { "uri": uri(origin.file.as_str()) },
+            "region": { "startLine": origin.span.line.max(1), "startColumn": origin.span.column.max(1) },
+        }),
+        None => json!({ "artifactLocation": { "uri": "reconcile.yaml" }, "region": { "startLine": 1 } }),
+    };
+    let locations = [json!({ "physicalLocation": location })];
     json!({ "ruleId": diagnostic.code, "level": level, "message": { "text": text }, "locations": locations })
+}
+
+/// A path as a relative URI: what is not plain ASCII, and what would begin a query or a fragment, is escaped.
+fn uri(path: &str) -> String {
+    const ESCAPED: AsciiSet =
+        NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'+').remove(b'@');
+    utf8_percent_encode(path, &ESCAPED).to_string()
 }

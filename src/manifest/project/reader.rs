@@ -8,7 +8,7 @@ use crate::manifest::globs::{self, Globs};
 use crate::manifest::node::{Node, Value};
 use crate::model::{Kind, Map, Origin, RepoPath, Tree};
 
-const KEYS: [&str; 17] = [
+pub(in crate::manifest) const KEYS: [&str; 17] = [
     "name",
     "include",
     "exclude",
@@ -27,8 +27,8 @@ const KEYS: [&str; 17] = [
     "build_cache",
     "vars",
 ];
-const ENVIRONMENT_KEYS: [&str; 3] = ["api", "vars", "overlays"];
-const API_KEYS: [&str; 2] = ["url", "profile"];
+pub(in crate::manifest) const ENVIRONMENT_KEYS: [&str; 3] = ["api", "vars", "overlays"];
+pub(in crate::manifest) const API_KEYS: [&str; 2] = ["url", "profile"];
 /// How people try to write a key into the file.
 const SECRET_KEYS: [&str; 5] = ["key", "api_key", "apikey", "token", "auth_string"];
 

@@ -25,7 +25,7 @@ pub struct Checked {
     pub problems: Vec<Problem>,
 }
 
-const KEYS: [&str; 10] =
+pub(in crate::manifest) const KEYS: [&str; 10] =
     ["cron", "interval", "rrule", "timezone", "anchor_date", "active", "parameters", "slug", "replaces", "day_or"];
 const KINDS: [&str; 3] = ["cron", "interval", "rrule"];
 
