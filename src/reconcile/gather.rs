@@ -78,7 +78,7 @@ async fn variables_of_blocks(
     blocks: &BTreeMap<(String, String), Secret>,
     known: &BTreeMap<String, Value>,
 ) -> Result<BTreeMap<String, Value>, PassError> {
-    let named = blocks.values().flat_map(|block| references(&Tree::from(block.reveal())).variables.into_keys());
+    let named = blocks.values().flat_map(|block| references(&Tree::Secret(block.clone())).variables.into_keys());
     let more: BTreeSet<String> = named.filter(|name| !known.contains_key(name)).collect();
     variables(api, &more).await
 }

@@ -1,6 +1,6 @@
 //! Two passes on one scope, locks left behind, clocks that disagree: on a real server.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
@@ -257,6 +257,41 @@ fn the_lock_is_given_back_after_a_failure_and_after_an_interrupt() {
 fn interrupt(child: &Child) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+}
+
+#[test]
+fn a_plan_that_was_confirmed_is_not_replaced_by_another() {
+    let project = project("asked", &server().url);
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    project.write("prefect.yaml", &declarations("second"));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/terminal.py");
+    let ask = |meanwhile: &dyn Fn()| {
+        let command = project.reconcile_command();
+        let program = command.get_program().to_owned();
+        let mut terminal = std::process::Command::new(crate::support::python());
+        terminal.arg(script).arg(program).arg("apply").current_dir(project.path()).env_clear();
+        terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child =
+            terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("a terminal");
+        let mut said = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        while !said.contains("[y/N]") {
+            assert_ne!(stdout.read_line(&mut said).expect("text"), 0, "{said}");
+        }
+        meanwhile();
+        writeln!(child.stdin.as_mut().expect("piped"), "now").expect("it listens");
+        stdout.read_to_string(&mut said).expect("text");
+        (child.wait().expect("it ends").code(), said)
+    };
+    let id = deployments("asked")[0]["id"].as_str().expect("an id").to_owned();
+    let edit = || drop(server().http().patch(&format!("/deployments/{id}"), json!({"description": "by hand"})));
+    let (code, said) = ask(&edit);
+    assert_eq!(code, Some(5), "{said}");
+    assert_eq!(said.matches("sha256:").count(), 2, "{said}");
+    assert_eq!((deployments("asked")[0]["description"].as_str(), locks("asked").len()), (Some("by hand"), 0));
+    let (code, said) = ask(&|| ());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(deployments("asked").iter().all(|row| row["description"] == "second"));
 }
 
 #[test]

@@ -147,9 +147,9 @@ pub fn is_beat(request: &Request) -> bool {
     request.method == "PATCH" && request.body.contains("\"beat\"")
 }
 
-/// Runs all, a few at a time, and tells of every one that panics.
+/// Runs all, a few at a time, and tells of every one that panics. More at once would only wait for the database.
 pub fn each<T: Sync>(all: &[T], run: impl Fn(&T) + Sync) {
-    const AT_ONCE: usize = 6;
+    const AT_ONCE: usize = 3;
     let (free, freed) = (Mutex::new(AT_ONCE), Condvar::new());
     scope(|scope| {
         for one in all {
