@@ -12,12 +12,12 @@ use super::connect::{Absent, connect};
 use super::exit::Exit;
 use super::saved::{self, Saved};
 use super::{output, pass};
+use crate::model::plan::Plan;
 use crate::reconcile::apply::{Outcomes, apply as carry_out};
-use crate::reconcile::read::declared_api;
 use crate::reconcile::builds::{self, Builds};
 use crate::reconcile::lock::{self, Guard};
+use crate::reconcile::read::declared_api;
 use crate::reconcile::{Decided, Pass, PassError, Python};
-use crate::model::plan::Plan;
 use crate::report::{Outcome, Report, text};
 
 /// What to apply, and how.
@@ -62,7 +62,8 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
     };
-    let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::StartLocal).await {
+    let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::StartLocal).await
+    {
         Ok(connected) => connected,
         Err(exit) => return exit,
     };
@@ -217,13 +218,7 @@ struct Sent {
     stopped: bool,
 }
 
-async fn send(
-    global: &Global,
-    prepared: &Pass<'_>,
-    decided: &Decided,
-    builds: &Builds,
-    guard: Option<&Guard>,
-) -> Sent {
+async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &Builds, guard: Option<&Guard>) -> Sent {
     let bar = progress(global, decided.planned.plan.changes.len());
     let applied = carry_out(prepared, decided, builds, guard, &|done, _| bar.set_position(done as u64)).await;
     bar.finish_and_clear();
@@ -244,7 +239,8 @@ fn progress(global: &Global, length: usize) -> ProgressBar {
     } else {
         ProgressDrawTarget::stderr()
     };
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} applied, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} applied, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
 }
 

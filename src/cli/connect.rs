@@ -53,12 +53,7 @@ pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Ab
         settings::Api::Configured(connection) => (Some(client(connection.clone())?), None),
         settings::Api::Absent { why } => absent_api(&found, why, absent).await?,
     };
-    Ok(Connected {
-        api,
-        default_pool: found.default_work_pool_name,
-        diagnostics: found.diagnostics,
-        python,
-    })
+    Ok(Connected { api, default_pool: found.default_work_pool_name, diagnostics: found.diagnostics, python })
 }
 
 type Found = (Option<Api>, Option<std::path::PathBuf>);

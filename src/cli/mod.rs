@@ -46,7 +46,8 @@ fn neither_command_nor_directory(path: &std::path::Path) -> String {
     let word = path.display().to_string();
     let root = Cli::command();
     let known = root.get_subcommands().filter(|one| !one.is_hide_set()).map(clap::Command::get_name);
-    let hint = crate::diagnostic::did_you_mean(&word, known).unwrap_or_else(|| "`reconcile --help` lists the commands".to_owned());
+    let hint = crate::diagnostic::did_you_mean(&word, known)
+        .unwrap_or_else(|| "`reconcile --help` lists the commands".to_owned());
     format!("`{word}` is neither a command nor a directory: {hint}")
 }
 
@@ -74,6 +75,8 @@ async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
         Some(Command::Apply(args)) => apply::run(&cli.global, args.into(), stop).await,
         Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
-        Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => Exit::Done,
+        Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => {
+            Exit::Done
+        }
     }
 }

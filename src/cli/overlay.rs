@@ -35,10 +35,11 @@ fn is_entrypoint(text: &str) -> bool {
     let path = Path::new(text);
     let object = text.rsplit_once(':').map(|(_, object)| object);
     let looks_like_an_object = |name: &str| {
-        !name.is_empty() && name.split('.').all(|part| {
-            part.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
-                && part.chars().all(|c| c.is_alphanumeric() || c == '_')
-        })
+        !name.is_empty()
+            && name.split('.').all(|part| {
+                part.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
+                    && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+            })
     };
     if path.exists() {
         return false;
@@ -99,8 +100,9 @@ fn definitions(given: &[String], key: &str, flag: &str) -> Result<Vec<Tree>, Str
 fn from_file(path: &str, key: &str, flag: &str) -> Result<Vec<Tree>, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("`{flag} {path}` cannot be read: {error}"))?;
     let file = crate::model::RepoPath::new(path);
-    let document = crate::manifest::yaml::read(&file, &bytes)
-        .map_err(|found| format!("`{flag} {path}` is not valid: {}", found.first().map_or("", |d| d.message.as_str())))?;
+    let document = crate::manifest::yaml::read(&file, &bytes).map_err(|found| {
+        format!("`{flag} {path}` is not valid: {}", found.first().map_or("", |d| d.message.as_str()))
+    })?;
     let Some(list) = document.root.get(key) else {
         return Err(format!("`{flag} {path}` has no list `{key}` at its top"));
     };

@@ -45,7 +45,9 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
 
 /// The environment as far as it is text.
 fn environment() -> std::collections::BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Takes what was found when connecting into the request.
@@ -65,11 +67,8 @@ pub fn directory(request: &Request) -> PathBuf {
 
 /// Shows diagnostics on stderr.
 pub fn show(global: &Global, all: &[Diagnostic], texts: &Texts) {
-    let shown: Vec<Diagnostic> = all
-        .iter()
-        .filter(|d| !global.quiet || d.severity == crate::diagnostic::Severity::Error)
-        .cloned()
-        .collect();
+    let shown: Vec<Diagnostic> =
+        all.iter().filter(|d| !global.quiet || d.severity == crate::diagnostic::Severity::Error).cloned().collect();
     if !shown.is_empty() {
         output::say(&format!("{}\n", diagnostics::render(&shown, texts, output::colour(global, &std::io::stderr()))));
     }

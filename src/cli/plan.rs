@@ -6,8 +6,8 @@ use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
 use super::{output, pass, saved};
-use crate::reconcile::read::declared_api;
 use crate::reconcile::builds;
+use crate::reconcile::read::declared_api;
 use crate::reconcile::{Pass, Python};
 use crate::report::{Report, github, markdown, sarif, text};
 

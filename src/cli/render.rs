@@ -32,11 +32,10 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
         Ok(request) => request,
         Err(sentence) => return wrong_usage(&sentence),
     };
-    let connected =
-        match connect(global, &pass::directory(&request), declared_api(&request), Absent::DoWithout).await {
-            Ok(connected) => connected,
-            Err(exit) => return exit,
-        };
+    let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::DoWithout).await {
+        Ok(connected) => connected,
+        Err(exit) => return exit,
+    };
     pass::settle(&mut request, &connected);
     let prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::AtApply).await {
         Ok(prepared) => prepared,
@@ -89,10 +88,12 @@ fn fate(decided: &Decided, key: &Key, api: bool) -> &'static str {
         Some(Action::Create | Action::Replace) => "create",
         Some(Action::Update) => "update",
         Some(Action::Adopt) => "adopt",
-        Some(Action::Delete | Action::Release) | None if key.kind == Kind::Flow => match decided.observed.flows.contains_key(&key.name) {
-            true => "unchanged",
-            false => "create",
-        },
+        Some(Action::Delete | Action::Release) | None if key.kind == Kind::Flow => {
+            match decided.observed.flows.contains_key(&key.name) {
+                true => "unchanged",
+                false => "create",
+            }
+        }
         Some(Action::Delete | Action::Release) | None => "unchanged",
     }
 }
@@ -128,11 +129,8 @@ fn text(key: &Key, fate: &str, rendered: &Rendered, full: bool) -> String {
         "invalid" => "other files are invalid; nothing would be sent",
         _ => "no API configured",
     };
-    let lines: Vec<[String; 3]> = rendered
-        .rows
-        .iter()
-        .map(|row| [printable(&row.path.to_string()), value(row, full), place(row)])
-        .collect();
+    let lines: Vec<[String; 3]> =
+        rendered.rows.iter().map(|row| [printable(&row.path.to_string()), value(row, full), place(row)]).collect();
     let width = |n: usize| lines.iter().map(|line| line[n].chars().count()).max().unwrap_or(0);
     let (first, second) = (width(0), width(1).min(WIDTH + 1));
     let mut out = format!("{} {}  {fate}\n\n", key.kind, printable(&key.name));

@@ -61,7 +61,8 @@ pub struct Saved {
 pub fn taken(file: Option<&Path>, global: &Global, selecting: &mut Selecting) -> Result<Option<Saved>, Exit> {
     let Some(file) = file else { return Ok(None) };
     if *selecting != Selecting::default() {
-        let sentence = "`--plan FILE` says itself what is meant: leave out PATH and every flag that selects or describes";
+        let sentence =
+            "`--plan FILE` says itself what is meant: leave out PATH and every flag that selects or describes";
         return Err(wrong_usage(sentence));
     }
     let (saved, asked) = read(file, global).map_err(|why| {
@@ -99,10 +100,13 @@ fn read(file: &Path, global: &Global) -> Result<(Saved, Asked), String> {
     if json["base"]["revision"].is_string() {
         return Err("it compares two commits (`plan --base`) and was not made against an API".to_owned());
     }
-    let digest = text(&json["digest"]).filter(|digest| is_digest(digest)).ok_or("its `digest` is missing or malformed")?;
+    let digest =
+        text(&json["digest"]).filter(|digest| is_digest(digest)).ok_or("its `digest` is missing or malformed")?;
     let scope = text(&json["scope"]).ok_or("its `scope` is missing")?;
-    let asked = json.get("request").ok_or("it does not say what was asked for (`request`): it was not made by `--out`")?;
-    let asked: Asked = serde_json::from_value(asked.clone()).map_err(|error| format!("its `request` is malformed: {error}"))?;
+    let asked =
+        json.get("request").ok_or("it does not say what was asked for (`request`): it was not made by `--out`")?;
+    let asked: Asked =
+        serde_json::from_value(asked.clone()).map_err(|error| format!("its `request` is malformed: {error}"))?;
     let global = Global { env: asked.env.clone(), project: asked.project.clone(), ..global.clone() };
     let saved = Saved {
         global,
@@ -174,8 +178,7 @@ impl Saved {
                 self.scope, prepared.reading.scope
             )));
         }
-        let decided =
-            prepared.decide(&builds::remembered(&prepared)).await.map_err(|error| pass::failed(&error))?;
+        let decided = prepared.decide(&builds::remembered(&prepared)).await.map_err(|error| pass::failed(&error))?;
         if decided.is_invalid() {
             pass::show(&self.global, &decided.diagnostics, &prepared.reading.texts);
             output::result(&pass::refusal(&decided.diagnostics));
@@ -266,7 +269,11 @@ pub fn kept(promised: Option<&Plan>, decided: &Decided) -> Result<(), Exit> {
     }
     output::complain("the saved plan no longer holds: more than its unknown values has changed");
     for difference in differs.iter().take(SHOWN) {
-        output::say(&format!("  {}: {}", difference.word(), crate::report::text::printable(&difference.key().to_string())));
+        output::say(&format!(
+            "  {}: {}",
+            difference.word(),
+            crate::report::text::printable(&difference.key().to_string())
+        ));
     }
     output::say("  help: nothing was written; plan again, and review what it shows");
     Err(Exit::Stale)

@@ -12,7 +12,8 @@ use crate::report::{count, diagnostics_json, github, sarif};
 
 /// Runs the command.
 pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -> Exit {
-    let selecting = Selecting { path: args.path.clone(), prefect_file: args.prefect_file.clone(), ..Selecting::default() };
+    let selecting =
+        Selecting { path: args.path.clone(), prefect_file: args.prefect_file.clone(), ..Selecting::default() };
     let mut request = match pass::request(global, &selecting, stop) {
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),

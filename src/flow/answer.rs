@@ -52,7 +52,9 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
         }
         Ok(value) => value,
         Err(Raise::Name(_)) => return Err(missing(machine, id, entrypoint, &path)),
-        Err(raise) => return Err(Answer::NeedsPython(vec![Reason::new(raise.text(), Some(Origin::whole(path)))].into())),
+        Err(raise) => {
+            return Err(Answer::NeedsPython(vec![Reason::new(raise.text(), Some(Origin::whole(path)))].into()));
+        }
     };
     for part in parts {
         let at = ruff_text_size::TextRange::default();
@@ -84,10 +86,9 @@ fn find(machine: &mut Machine<'_>, entrypoint: &Entrypoint, base: &RepoPath) -> 
         | Value::ClassMethod(_)
         | Value::Opaque(_)
         | Value::Made(_)
-        | Value::Bound(_) => Err(Answer::NeedsPython(vec![Reason::new(
-            "the object is only known when the code runs",
-            Some(Origin::whole(path)),
-        )].into())),
+        | Value::Bound(_) => Err(Answer::NeedsPython(
+            vec![Reason::new("the object is only known when the code runs", Some(Origin::whole(path)))].into(),
+        )),
         _ => Err(Answer::Invalid(vec![
             Diagnostic::error("E0204", format!("`{}` is not a flow", entrypoint.object()))
                 .at(Origin::whole(path), "")

@@ -40,7 +40,8 @@ pub fn read(node: &Node) -> (Option<Limit>, Vec<Problem>) {
     {
         let path = if matches!(node.value, Value::Map(_)) { Path::of("limit") } else { Path::root() };
         let message = format!("a concurrency limit is at least 1, not {number}");
-        problems.push(Problem::new("E0192", path, message).help("remove it for no limit; `paused: true` lets nothing run"));
+        problems
+            .push(Problem::new("E0192", path, message).help("remove it for no limit; `paused: true` lets nothing run"));
     }
     let wrong = problems.iter().any(|problem| problem.code.starts_with('E'));
     (limit.filter(|_| !wrong), problems)

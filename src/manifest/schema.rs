@@ -191,9 +191,7 @@ fn schedule() -> Value {
             "Whether day of month and day of week of a cron expression are alternatives; true by default.",
         ),
     }));
-    let only = |key: &str| {
-        json!({ "required": [key], "properties": { key: { "not": { "type": "null" } } } })
-    };
+    let only = |key: &str| json!({ "required": [key], "properties": { key: { "not": { "type": "null" } } } });
     schema["oneOf"] = json!([only("cron"), only("interval"), only("rrule")]);
     schema
 }
@@ -232,7 +230,8 @@ fn trigger(outer: bool) -> Value {
     if outer {
         properties["name"] = told(or_null(text()), "The automation's name.");
         properties["description"] = told(text(), "What people read of the automation.");
-        properties["enabled"] = told(json!({ "anyOf": [{ "type": "boolean" }, template()] }), "Whether it is at work; true by default.");
+        properties["enabled"] =
+            told(json!({ "anyOf": [{ "type": "boolean" }, template()] }), "Whether it is at work; true by default.");
         properties["parameters"] = told(
             json!({ "type": ["object", "null"] }),
             "Parameters of the run; may hold Jinja such as `{{ event.id }}`.",
@@ -359,9 +358,7 @@ fn environment() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::prefect_yaml::{
-        DECLARATION_KEYS, LIFECYCLE_KEYS, QUIET_ROOT_KEYS, ROOT_KEYS, WORK_POOL_KEYS,
-    };
+    use crate::manifest::prefect_yaml::{DECLARATION_KEYS, LIFECYCLE_KEYS, QUIET_ROOT_KEYS, ROOT_KEYS, WORK_POOL_KEYS};
     use crate::manifest::project::reader as project_reader;
     use crate::manifest::{limits, schedules::check, slas, triggers};
 

@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::diagnostic::did_you_mean;
 use crate::model::{Map, Path, RepoPath, Span, Tree};
 
+use super::limits::Limit;
 use super::node::{Node, Value as NodeValue};
 use super::prefect_yaml::{Actions, Declaration, PrefectFile, Steps};
-use super::limits::Limit;
 use super::schedules::flags::ScheduleFlags;
 
 /// What the command line says of deployments.
@@ -251,11 +251,9 @@ fn glob(pattern: &str, text: &str) -> bool {
 
 fn apply_overlay(selected: &mut Selected, overlay: &Overlay) -> Result<(), String> {
     let config = &mut selected.declaration.config;
-    for (key, value) in [
-        ("entrypoint", &overlay.entrypoint),
-        ("description", &overlay.description),
-        ("version", &overlay.version),
-    ] {
+    for (key, value) in
+        [("entrypoint", &overlay.entrypoint), ("description", &overlay.description), ("version", &overlay.version)]
+    {
         if let Some(value) = value {
             config.insert(key.to_owned(), Tree::text(value));
         }
@@ -379,8 +377,7 @@ mod tests {
     }
 
     fn names(files: &[PrefectFile], patterns: &[&str]) -> Result<Vec<String>, String> {
-        let selection =
-            Selection { names: patterns.iter().map(|p| (*p).to_owned()).collect(), ..Selection::default() };
+        let selection = Selection { names: patterns.iter().map(|p| (*p).to_owned()).collect(), ..Selection::default() };
         let selecting = select(files, &selection)?;
         Ok(selecting.selected.iter().filter_map(|s| s.declaration.name().map(str::to_owned)).collect())
     }

@@ -20,7 +20,8 @@ pub use compare::differences;
 /// Keys of an outer trigger that the templating with step outputs leaves alone, so that `{{ event.… }}` survives.
 pub const UNTEMPLATED_KEYS: [&str; 1] = ["parameters"];
 
-pub(super) const OUTER_KEYS: [&str; 6] = ["name", "description", "enabled", "parameters", "job_variables", "schedule_after"];
+pub(super) const OUTER_KEYS: [&str; 6] =
+    ["name", "description", "enabled", "parameters", "job_variables", "schedule_after"];
 
 /// The automation of one trigger.
 #[derive(Clone, Debug, PartialEq)]

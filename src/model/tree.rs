@@ -148,9 +148,9 @@ impl Tree {
             Tree::IdOf(key) => Value::String(id(key)?),
             Tree::Unknown(_) => return None,
             Tree::List(items) => Value::Array(items.iter().map(|item| item.revealed(id)).collect::<Option<_>>()?),
-            Tree::Map(map) => Value::Object(
-                map.iter().map(|(k, v)| Some((k.clone(), v.revealed(id)?))).collect::<Option<_>>()?,
-            ),
+            Tree::Map(map) => {
+                Value::Object(map.iter().map(|(k, v)| Some((k.clone(), v.revealed(id)?))).collect::<Option<_>>()?)
+            }
             Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => self.convert(&Tree::masked),
         })
     }

@@ -154,4 +154,3 @@ fn change(wanted: &Automation, action: Action, because: Because, fields: Vec<Fie
         after: vec![wanted.made.owner.clone()],
     }
 }
-

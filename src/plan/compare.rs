@@ -47,7 +47,8 @@ pub fn write(state: &mut State, deployment: &Deployment, filled: &Filled) {
     state.insert(deployment.key.clone(), Written { origin: deployment.origin.clone(), fields, after });
     let triggers = filled.config.get("triggers").and_then(Tree::as_list).unwrap_or_default();
     for (i, trigger) in triggers.iter().enumerate() {
-        let name = trigger.get("name").and_then(Tree::as_str).map_or_else(|| format!("automation-{}", i + 1), str::to_owned);
+        let name =
+            trigger.get("name").and_then(Tree::as_str).map_or_else(|| format!("automation-{}", i + 1), str::to_owned);
         let key = Key::new(Kind::Automation, format!("{}/{name}", deployment.key.name));
         let key = free(state, key);
         let written = Written {
@@ -95,8 +96,12 @@ fn flat(tree: Tree) -> Tree {
 }
 
 fn written_label(item: &Tree) -> String {
-    let text = ["slug", "cron", "interval", "rrule"].iter().find_map(|key| item.get(key).filter(|value| value.is_truthy()));
-    text.map_or_else(|| "?".to_owned(), |value| value.as_str().map_or_else(|| value.masked().to_string(), str::to_owned))
+    let text =
+        ["slug", "cron", "interval", "rrule"].iter().find_map(|key| item.get(key).filter(|value| value.is_truthy()));
+    text.map_or_else(
+        || "?".to_owned(),
+        |value| value.as_str().map_or_else(|| value.masked().to_string(), str::to_owned),
+    )
 }
 
 /// Whether some text of it is a template.
@@ -143,7 +148,9 @@ pub fn compare(before: &State, after: &State) -> Plan {
 
 fn created(written: &Written) -> Vec<FieldChange> {
     let fields = written.fields.iter();
-    fields.map(|(path, value, _)| FieldChange { path: path.clone(), before: None, after: Some(value.clone()) }).collect()
+    fields
+        .map(|(path, value, _)| FieldChange { path: path.clone(), before: None, after: Some(value.clone()) })
+        .collect()
 }
 
 type Field = (Path, Tree, Compare);
@@ -172,8 +179,11 @@ fn differences(before: &[Field], after: &[Field]) -> Vec<FieldChange> {
 fn paired<'a>(before: &'a [Field], after: &[Field]) -> Vec<(Path, &'a Field)> {
     let is_schedule = |path: &Path| path.0.len() == 2 && path.starts_with(&Path::of("schedules"));
     let nameless = |field: &&Field| is_schedule(&field.0) && field.1.get("slug").is_none_or(Tree::is_null);
-    let mut fresh =
-        after.iter().filter(nameless).filter(|(path, _, _)| !before.iter().any(|(old, _, _)| old == path)).map(|f| &f.0);
+    let mut fresh = after
+        .iter()
+        .filter(nameless)
+        .filter(|(path, _, _)| !before.iter().any(|(old, _, _)| old == path))
+        .map(|f| &f.0);
     let kept = |path: &Path| after.iter().any(|(new, _, _)| new == path);
     before
         .iter()
@@ -230,8 +240,11 @@ mod tests {
     fn leaves_differ_and_templates_stay_as_written() {
         let before = state(&[("job_variables", json!({"env": {"A": "{{ $A }}", "B": 1}}))]);
         let after = state(&[("job_variables", json!({"env": {"A": "{{ $AA }}", "C": 2}}))]);
-        let expected =
-            [r#"job_variables.env.A "{{ $A }}" "{{ $AA }}""#, "job_variables.env.C none 2", "job_variables.env.B 1 none"];
+        let expected = [
+            r#"job_variables.env.A "{{ $A }}" "{{ $AA }}""#,
+            "job_variables.env.C none 2",
+            "job_variables.env.B 1 none",
+        ];
         assert_eq!(told(&before, &after), expected);
         assert!(compare(&after, &after).is_empty());
     }

@@ -29,8 +29,7 @@ fn create(wanted: &Deployment, ledger: &Ledger, now: Timestamp, planned: &mut Pl
     let mut fields = wanted.fields.clone();
     fields.extend(wanted.along.clone());
     let schedules = wanted.schedules.iter().flatten().map(|schedule| schedule.create_body(now)).collect();
-    let write =
-        Write::CreateDeployment { flow: wanted.flow.clone(), name: wanted.name.clone(), fields, schedules };
+    let write = Write::CreateDeployment { flow: wanted.flow.clone(), name: wanted.name.clone(), fields, schedules };
     planned.push(change, vec![write]);
 }
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::manifest::prefect_yaml::Steps;
 use crate::manifest::limits::STRATEGIES;
+use crate::manifest::prefect_yaml::Steps;
 use crate::manifest::problem::Problem;
-use crate::manifest::version_info::VersionInfo;
 use crate::manifest::schedules::{self, Schedule};
+use crate::manifest::version_info::VersionInfo;
 use crate::manifest::{slas, triggers};
 use crate::model::tree::Unknown;
 use crate::model::{FlowFacts, Key, Kind, Map, Path, RepoPath, Tree};
@@ -124,14 +124,7 @@ impl Desire<'_> {
     }
 
     /// Fills step outputs; what has no value is told if `tell`.
-    fn outputs_into(
-        &mut self,
-        tree: &Tree,
-        missing: Missing,
-        skip: &[&str],
-        below: &Path,
-        tell: bool,
-    ) -> Option<Tree> {
+    fn outputs_into(&mut self, tree: &Tree, missing: Missing, skip: &[&str], below: &Path, tell: bool) -> Option<Tree> {
         if self.around.symbolic {
             return Some(tree.clone());
         }
@@ -260,7 +253,8 @@ impl Desire<'_> {
         if let Some(parameters) = parameters.filter(|p| !p.is_null()) {
             for (name, places) in references(&parameters).env {
                 let at = Path(below.0.iter().chain(&Path::of("parameters").0).chain(&places[0].0).cloned().collect());
-                let message = format!("the environment has no `{name}`, and the server takes `{{{{ ${name} }}}}` for Jinja");
+                let message =
+                    format!("the environment has no `{name}`, and the server takes `{{{{ ${name} }}}}` for Jinja");
                 self.error("E0409", &at, message, "set it, or remove the placeholder");
             }
             spec.insert("parameters".to_owned(), parameters);
@@ -419,7 +413,8 @@ impl Desire<'_> {
             };
         }
         // As it is before step outputs: a placeholder that will come to nothing is an image all the same.
-        let image = self.filled.config.get("work_pool").and_then(|pool| pool.get("job_variables")).and_then(|v| v.get("image"));
+        let image =
+            self.filled.config.get("work_pool").and_then(|pool| pool.get("job_variables")).and_then(|v| v.get("image"));
         if image.is_some_and(Tree::is_truthy) {
             let path = Path::of("work_pool").key("job_variables").key("image");
             let diagnostic = Diagnostic::warning("W0165", "no pull step says where the image holds the flow's code")
@@ -464,9 +459,7 @@ fn join(above: &Path, below: &Path) -> Path {
 fn tag_list(tags: &Tree) -> Tree {
     let blank = |tag: &Tree| tag.as_str().is_some_and(|text| text.trim().is_empty());
     match tags {
-        Tree::List(items) => {
-            Tree::List(items.iter().map(|item| crate::render::as_text(item)).filter(|tag| !blank(tag)).collect())
-        }
+        Tree::List(items) => Tree::List(items.iter().map(crate::render::as_text).filter(|tag| !blank(tag)).collect()),
         Tree::Unknown(_) => tags.clone(),
         other => Tree::List(vec![crate::render::as_text(other)]),
     }
@@ -494,10 +487,7 @@ fn version_info(inferred: Option<&VersionInfo>, version: &Tree) -> Tree {
         }
         None => {
             let version = if version.is_null() { Tree::text("") } else { version.clone() };
-            Tree::Map(Map::from([
-                ("type".to_owned(), Tree::text("prefect:simple")),
-                ("version".to_owned(), version),
-            ]))
+            Tree::Map(Map::from([("type".to_owned(), Tree::text("prefect:simple")), ("version".to_owned(), version)]))
         }
     }
 }

@@ -94,7 +94,10 @@ pub fn undeclared(field: &Field, found: &Value, sides: &Sides<'_>) -> FieldDiff 
         return FieldDiff::default();
     }
     let before = sides.shown(&path, found, None);
-    FieldDiff { changes: vec![FieldChange { path, before: Some(before), after: Some(default.clone()) }], send: Some(default) }
+    FieldDiff {
+        changes: vec![FieldChange { path, before: Some(before), after: Some(default.clone()) }],
+        send: Some(default),
+    }
 }
 
 fn whole(path: Path, wanted: &Tree, found: &Tree, same: bool, sides: &Sides<'_>) -> FieldDiff {

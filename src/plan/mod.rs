@@ -111,4 +111,3 @@ fn orphans(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &mu
         }
     }
 }
-

@@ -121,7 +121,8 @@ pub fn questions(selected: &[Selected]) -> Questions {
 fn config_tree(selected: &Selected) -> Tree {
     let config = selected.declaration.config.iter();
     Tree::Map(
-        config.filter(|(key, _)| !["build", "push", "pull"].contains(&key.as_str()))
+        config
+            .filter(|(key, _)| !["build", "push", "pull"].contains(&key.as_str()))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
     )

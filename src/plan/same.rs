@@ -80,9 +80,10 @@ fn is_kept(promise: &Change, change: &Change) -> bool {
     }
     promise.action == change.action
         && change.fields.iter().all(|field| promise.fields.iter().any(|promised| covers(promised, field)))
-        && promise.fields.iter().all(|promised| {
-            is_open(promised) || change.fields.iter().any(|field| field.path == promised.path)
-        })
+        && promise
+            .fields
+            .iter()
+            .all(|promised| is_open(promised) || change.fields.iter().any(|field| field.path == promised.path))
 }
 
 fn is_open(field: &FieldChange) -> bool {
@@ -139,9 +140,11 @@ mod tests {
     use serde_json::json;
 
     fn plan(fields: Vec<(&str, Tree, Tree)>) -> Plan {
-        let fields = fields
-            .into_iter()
-            .map(|(path, before, after)| FieldChange { path: Path::of(path), before: Some(before), after: Some(after) });
+        let fields = fields.into_iter().map(|(path, before, after)| FieldChange {
+            path: Path::of(path),
+            before: Some(before),
+            after: Some(after),
+        });
         let change = Change {
             key: Key::deployment("etl", "nightly"),
             action: Action::Update,

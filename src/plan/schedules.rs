@@ -58,13 +58,7 @@ fn one_line(text: &str) -> String {
 
 /// Compares the schedules of a deployment that exists. `adopting`: we have never applied it, so that its nameless
 /// schedules come from whoever deployed it before, and are replaced as `prefect deploy` would.
-pub fn diff(
-    wanted: &Deployment,
-    answer: &Value,
-    sides: &Sides<'_>,
-    adopting: bool,
-    now: Timestamp,
-) -> Timetable {
+pub fn diff(wanted: &Deployment, answer: &Value, sides: &Sides<'_>, adopting: bool, now: Timestamp) -> Timetable {
     if wanted.ignore_drift.contains("schedules") {
         return Timetable::default();
     }
@@ -157,7 +151,8 @@ fn update(schedule: &Schedule, found: &Value, sides: &Sides<'_>, now: Timestamp,
     let redefined = differences.iter().any(|(path, _, _)| path.starts_with(&Path::of("schedule")));
     for (below, before, after) in differences {
         // `schedules[daily].cron` says all that `schedules[daily].schedule.cron` would.
-        let below = if below.0.len() > 1 && below.starts_with(&Path::of("schedule")) { &below.0[1..] } else { &below.0 };
+        let below =
+            if below.0.len() > 1 && below.starts_with(&Path::of("schedule")) { &below.0[1..] } else { &below.0 };
         let path = Path(at.0.iter().chain(below).cloned().collect());
         let before = before.map(|before| match after.as_ref().is_some_and(Tree::has_secret) {
             true => sealed(&before),

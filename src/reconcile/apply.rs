@@ -245,9 +245,10 @@ impl Applying<'_> {
     fn is_skipped(&mut self, key: &Key) -> bool {
         let change = self.planned.plan.changes.iter().find(|change| change.key == *key);
         let missing = change.and_then(|change| {
-            change.after.iter().find(|needed| {
-                matches!(self.outcomes.get(needed), Some(Outcome::Failed(_) | Outcome::Skipped(_)))
-            })
+            change
+                .after
+                .iter()
+                .find(|needed| matches!(self.outcomes.get(needed), Some(Outcome::Failed(_) | Outcome::Skipped(_))))
         });
         let Some(needed) = missing else { return false };
         self.outcomes.insert(key.clone(), Outcome::Skipped(format!("it needs {needed}, which failed")));

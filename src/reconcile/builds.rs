@@ -213,13 +213,8 @@ fn inputs_of(pass: &Pass<'_>, inputs: &Tree, outputs: &Map) -> Result<Tree, Step
     let problem = |problems: Vec<crate::render::TemplateProblem>| {
         StepProblem::Template(problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "))
     };
-    let filling = Filling {
-        values: outputs,
-        env: &facts.env,
-        missing: Missing::Remove,
-        skip_prefixes: &[],
-        pending: false,
-    };
+    let filling =
+        Filling { values: outputs, env: &facts.env, missing: Missing::Remove, skip_prefixes: &[], pending: false };
     let nothing = || Tree::Map(Map::new());
     let filled = fill(inputs, &filling, &mut Vec::new()).map_err(problem)?.unwrap_or_else(nothing);
     let filled = fill_blocks(&filled, &facts.blocks).map_err(problem)?;

@@ -12,10 +12,10 @@ use crate::manifest::{vars, yaml};
 use crate::model::RepoPath;
 use crate::source::{Worktree, changed_since};
 
+use super::Request;
 use super::error::PassError;
 use super::flows;
 use super::read::Reading;
-use super::Request;
 
 /// Leaves only the declarations that are touched by what changed since a commit.
 ///
@@ -91,9 +91,10 @@ impl Look<'_> {
     }
 
     fn flow_changed(&mut self, one: &Selected) -> bool {
-        let files = one.declaration.entrypoint().filter(|text| !text.contains("{{")).and_then(|entrypoint| {
-            flows::files_of(entrypoint, &one.dir, &self.reading.worktree, &mut self.sources)
-        });
+        let files =
+            one.declaration.entrypoint().filter(|text| !text.contains("{{")).and_then(|entrypoint| {
+                flows::files_of(entrypoint, &one.dir, &self.reading.worktree, &mut self.sources)
+            });
         match files {
             Some(files) => files.iter().any(|file| self.is_changed(file)),
             // Only Python knows what it is made of: any code may be part of it.

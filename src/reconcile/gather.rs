@@ -192,10 +192,11 @@ fn twice(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     if let Some(first) = desired.deployments.get(&deployment.key) {
-        let warning = Diagnostic::warning("W0407", format!("`{}` is declared twice; the last one holds", deployment.key))
-            .at(filled.selected.declaration.origin(), "this one holds")
-            .at(first.origin.clone(), "this one is overwritten")
-            .help("remove one of them, or give it another name");
+        let warning =
+            Diagnostic::warning("W0407", format!("`{}` is declared twice; the last one holds", deployment.key))
+                .at(filled.selected.declaration.origin(), "this one holds")
+                .at(first.origin.clone(), "this one is overwritten")
+                .help("remove one of them, or give it another name");
         diagnostics.push(warning);
     }
 }
@@ -265,13 +266,9 @@ pub async fn observe(api: &Api, desired: &Desired, ledger: &Ledger) -> Result<Ob
         || desired.deployments.values().any(|wanted| !wanted.automations.is_empty());
     let which = Which::Of { names, ids };
     let wanted_flows = Which::named(flows);
-    let (deployments, flows, automations) = tokio::join!(
-        api.deployments(&which),
-        api.flows(&wanted_flows),
-        async {
-            if speaks_of_automations { api.automations(None).await } else { Ok(Vec::new()) }
-        }
-    );
+    let (deployments, flows, automations) = tokio::join!(api.deployments(&which), api.flows(&wanted_flows), async {
+        if speaks_of_automations { api.automations(None).await } else { Ok(Vec::new()) }
+    });
     let (deployments, flows) = (deployments?, flows?);
     let mut names = flow_names(&flows);
     let missing = missing_flows(&deployments, &names);

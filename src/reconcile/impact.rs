@@ -52,9 +52,10 @@ fn sentence(change: &Change, id: &str, runs: &PlannedRuns) -> Option<String> {
     let one = found.count == 1;
     let runs = crate::report::count(found.count, "planned run", "planned runs");
     let changes = |name: &str| change.fields.iter().any(|field| field.path.starts_with(&Path::of(name)));
-    let pauses = change.fields.iter().any(|field| {
-        field.path == Path::of("paused") && field.after.as_ref() == Some(&Tree::Bool(true))
-    });
+    let pauses = change
+        .fields
+        .iter()
+        .any(|field| field.path == Path::of("paused") && field.after.as_ref() == Some(&Tree::Bool(true)));
     let (verb, was) = match (pauses, changes("schedules")) {
         (true, _) => (if one { "is dropped" } else { "are dropped" }, "next was at"),
         (false, true) => (if one { "moves" } else { "move" }, "next at"),

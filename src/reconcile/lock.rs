@@ -229,15 +229,9 @@ mod tests {
 
     #[test]
     fn the_run_is_named_as_its_system_names_it() {
-        let github = [
-            ("GITHUB_SERVER_URL", "https://github.com"),
-            ("GITHUB_REPOSITORY", "acme/shop"),
-            ("GITHUB_RUN_ID", "7"),
-        ];
-        assert_eq!(
-            run_url(&environment(&github)).as_deref(),
-            Some("https://github.com/acme/shop/actions/runs/7")
-        );
+        let github =
+            [("GITHUB_SERVER_URL", "https://github.com"), ("GITHUB_REPOSITORY", "acme/shop"), ("GITHUB_RUN_ID", "7")];
+        assert_eq!(run_url(&environment(&github)).as_deref(), Some("https://github.com/acme/shop/actions/runs/7"));
         assert_eq!(run_url(&environment(&[("BUILD_URL", "https://ci/1/")])).as_deref(), Some("https://ci/1"));
         assert_eq!(run_url(&environment(&[("BUILD_URL", "javascript:x")])), None);
         assert_eq!(run_url(&environment(&[("GITHUB_RUN_ID", "7")])), None);

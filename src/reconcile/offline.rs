@@ -18,10 +18,10 @@ use crate::report::diagnostics::Texts;
 use crate::report::{Base, Report, Requests, Source};
 use crate::source::Worktree;
 
+use super::Request;
 use super::error::PassError;
 use super::flows::{self, Answers};
 use super::read::{self, Reading};
-use super::Request;
 
 /// A comparison, told.
 pub struct Compared {
@@ -154,7 +154,8 @@ fn remark(revision: &str, there: &Side) -> Option<Diagnostic> {
     let more = errors.count();
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     let place = first.origin().map(|origin: &Origin| format!("{origin}: ")).unwrap_or_default();
-    let message = format!("what is invalid at `{revision}` counts as not declared there: {place}{}{more}", first.message);
+    let message =
+        format!("what is invalid at `{revision}` counts as not declared there: {place}{}{more}", first.message);
     Some(Diagnostic::warning("W0421", message).help("compare with a commit whose files are valid"))
 }
 

@@ -126,7 +126,9 @@ pub fn names(decided: &Decided, kind: Kind) -> Vec<String> {
     match kind {
         Kind::Deployment => all.map(|wanted| wanted.key.name.clone()).collect(),
         Kind::Automation => all.flat_map(|wanted| &wanted.automations).map(|made| made.key.name.clone()).collect(),
-        Kind::Flow => all.map(|wanted| wanted.flow.clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect(),
+        Kind::Flow => {
+            all.map(|wanted| wanted.flow.clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -196,8 +198,12 @@ impl Look<'_> {
             let path = Path::of(field.name);
             let written = written_at(field.name);
             match (value, field.compare) {
-                (None, _) => rows.push(Row { path, value: Tree::from(field.default_value()), ..plain(Provenance::Default) }),
-                (Some(Tree::Map(map)), Compare::Keys) if !map.is_empty() => self.leaves(&path, &written, map, &mut rows),
+                (None, _) => {
+                    rows.push(Row { path, value: Tree::from(field.default_value()), ..plain(Provenance::Default) })
+                }
+                (Some(Tree::Map(map)), Compare::Keys) if !map.is_empty() => {
+                    self.leaves(&path, &written, map, &mut rows)
+                }
                 (Some(value), _) => rows.push(self.row(path, written, value.clone())),
             }
         }
@@ -226,10 +232,9 @@ impl Look<'_> {
         let now = at(&declaration.config, &written);
         let refers = now.map(|raw| refers(raw, &value)).unwrap_or_default();
         let source = match (now, exact(&declaration.node, &written)) {
-            (Some(now), Some(node)) if self.as_written(declaration, &written, now) => Row {
-                origin: Some(Origin::new(declaration.file.clone(), node.span)),
-                ..plain(Provenance::File)
-            },
+            (Some(now), Some(node)) if self.as_written(declaration, &written, now) => {
+                Row { origin: Some(Origin::new(declaration.file.clone(), node.span)), ..plain(Provenance::File) }
+            }
             (Some(now), _) if now.is_truthy() && !self.is_in_file(declaration, &written) => plain(Provenance::Flag),
             (Some(_), Some(node)) => {
                 Row { origin: Some(Origin::new(declaration.file.clone(), node.span)), ..plain(Provenance::File) }

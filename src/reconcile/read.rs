@@ -15,8 +15,8 @@ use crate::report::diagnostics::Texts;
 use crate::settings::Declared;
 use crate::source::{GitFacts, Worktree};
 
-use super::error::PassError;
 use super::Request;
+use super::error::PassError;
 
 /// What the directory holds.
 pub struct Reading {
@@ -56,15 +56,8 @@ impl Reading {
 }
 
 /// Root keys of resource files.
-const RESOURCE_KEYS: [&str; 7] = [
-    "blocks",
-    "variables",
-    "work_pools",
-    "concurrency_limits",
-    "tag_concurrency_limits",
-    "automations",
-    "block_types",
-];
+const RESOURCE_KEYS: [&str; 7] =
+    ["blocks", "variables", "work_pools", "concurrency_limits", "tag_concurrency_limits", "automations", "block_types"];
 
 /// Reads everything.
 ///
@@ -215,7 +208,8 @@ impl<'a> Reader<'a> {
             }
             let (root, remarks) = vars::fill_vars(&path, &root, &vars);
             self.diagnostics.extend(remarks);
-            let from_root = self.request.prefect_file.is_some() || rooted.as_ref().is_some_and(|rooted| rooted.is_match(path.as_str()));
+            let from_root = self.request.prefect_file.is_some()
+                || rooted.as_ref().is_some_and(|rooted| rooted.is_match(path.as_str()));
             let dir = if from_root { RepoPath::new("") } else { path.parent() };
             let text = self.texts.get(&path).cloned().unwrap_or_else(|| Arc::from(""));
             let (file, problems) = prefect_yaml::read(&path, &dir, &root, &text);
@@ -281,8 +275,7 @@ impl<'a> Reader<'a> {
     /// Among several declarations, one without a name is passed over, as `prefect deploy --all` does.
     fn unnamed(&mut self, selecting: &mut Selecting) {
         let several: Vec<RepoPath> = {
-            let mut paths: Vec<RepoPath> =
-                selecting.selected.iter().map(|one| one.declaration.file.clone()).collect();
+            let mut paths: Vec<RepoPath> = selecting.selected.iter().map(|one| one.declaration.file.clone()).collect();
             paths.sort();
             let again = paths.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone());
             again.collect()

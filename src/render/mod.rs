@@ -20,6 +20,6 @@ pub use blocks::{Blocks, fill_blocks, fill_blocks_except};
 pub use fill::{Filling, Missing, env_as_values, fill};
 pub use note::{Became, Note, TemplateProblem};
 pub use placeholder::{Placeholder, PlaceholderKind, placeholders};
-pub use references::{References, references, references_except};
 pub use pystr::as_text;
+pub use references::{References, references, references_except};
 pub use variables::fill_variables;

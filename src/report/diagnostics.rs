@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn spans_outside_the_text_do_not_panic() {
         let span = Span { start: 3, end: 999, line: 1, column: 3 };
-        let diagnostic = Diagnostic::error("E0100", "bad").at(Origin::new(RepoPath::new("flows/prefect.yaml"), span), "");
+        let diagnostic =
+            Diagnostic::error("E0100", "bad").at(Origin::new(RepoPath::new("flows/prefect.yaml"), span), "");
         assert!(render(&[diagnostic], &texts("é\u{1F600}"), false).contains("bad"));
     }
 }

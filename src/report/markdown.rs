@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Report, text, value_json};
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::model::plan::{Change, FieldChange};
 use crate::model::Tree;
+use crate::model::plan::{Change, FieldChange};
 use crate::render::jinja;
 
 const TEMPLATE: &str = include_str!("../../templates/plan.md.j2");

@@ -9,10 +9,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 
 /// Diagnostics as one SARIF run.
 pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
-    let rules: BTreeMap<&str, Value> = diagnostics
-        .iter()
-        .map(|d| (d.code, rule(d.code)))
-        .collect();
+    let rules: BTreeMap<&str, Value> = diagnostics.iter().map(|d| (d.code, rule(d.code))).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

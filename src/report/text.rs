@@ -35,9 +35,11 @@ pub fn plan(report: &Report, look: Look) -> String {
 /// What an apply did, below the plan that was shown before it: what is not in and why, and the sum.
 pub fn applied(report: &Report, look: Look) -> String {
     let mut out = String::new();
-    let failed_ones = report.plan.changes.iter().filter(|change| {
-        matches!(report.outcome(&change.key), Some(Outcome::Failed(_) | Outcome::Skipped(_)))
-    });
+    let failed_ones = report
+        .plan
+        .changes
+        .iter()
+        .filter(|change| matches!(report.outcome(&change.key), Some(Outcome::Failed(_) | Outcome::Skipped(_))));
     for change in failed_ones {
         out.push_str(&one_change(report, change, 0, look));
     }
@@ -183,7 +185,8 @@ fn lines(field: &FieldChange, sensitive: bool) -> Option<String> {
     for hunk in diff.unified_diff().context_radius(1).iter_hunks() {
         for change in hunk.iter_changes() {
             // The bar also keeps a line of the text from being read as a command of the CI that prints it.
-            let _ = writeln!(out, "      │ {}{}", change.tag(), printable(change.value().trim_end_matches(['\n', '\r'])));
+            let _ =
+                writeln!(out, "      │ {}{}", change.tag(), printable(change.value().trim_end_matches(['\n', '\r'])));
         }
     }
     Some(out)
@@ -260,7 +263,10 @@ fn style(look: Look, style: Style) -> Style {
 /// Text from files and servers without the characters that could move a cursor, fake a line or turn the direction of
 /// writing.
 pub fn printable(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 

@@ -62,7 +62,9 @@ fn misfit(error: &jsonschema::ValidationError<'_>) -> Misfit {
 /// Why, without the value. Of alternatives, those that say more than that it could be null.
 fn why(error: &jsonschema::ValidationError<'_>) -> String {
     use jsonschema::error::ValidationErrorKind::{AnyOf, OneOfNotValid};
-    let (AnyOf { context } | OneOfNotValid { context }) = error.kind() else { return error.masked_with("it").to_string() };
+    let (AnyOf { context } | OneOfNotValid { context }) = error.kind() else {
+        return error.masked_with("it").to_string();
+    };
     let mut reasons: Vec<String> = context.iter().flatten().map(why).collect();
     reasons.dedup();
     if reasons.len() > 1 {
@@ -160,9 +162,9 @@ fn schema_takes_text(schema: &Value) -> bool {
     match &schema["type"] {
         Value::String(_) => is_text(&schema["type"]),
         Value::Array(kinds) => kinds.iter().any(is_text),
-        _ => ["anyOf", "oneOf"].iter().any(|key| {
-            schema[*key].as_array().is_some_and(|options| options.iter().any(|option| schema_takes_text(option)))
-        }),
+        _ => ["anyOf", "oneOf"]
+            .iter()
+            .any(|key| schema[*key].as_array().is_some_and(|options| options.iter().any(schema_takes_text))),
     }
 }
 

@@ -138,7 +138,8 @@ impl Walk<'_> {
             }
         };
         entries.sort_by(|a, b| a.0.cmp(&b.0));
-        if self.worktree.is_guarded() && dir.real != self.worktree.repository() && entries.iter().any(|e| e.0 == ".git") {
+        if self.worktree.is_guarded() && dir.real != self.worktree.repository() && entries.iter().any(|e| e.0 == ".git")
+        {
             // A commit does not hold the files of a repository within it.
             return;
         }
@@ -256,9 +257,7 @@ impl Walk<'_> {
 /// The include patterns that a path matches and that name every skipped directory on the way.
 pub(super) fn wanted(include: &Globs, path: &str) -> Vec<usize> {
     let dirs = path.rsplit_once('/').map_or("", |(dirs, _)| dirs);
-    let named = |pattern: &usize| {
-        dirs.split('/').filter(|dir| is_skipped(dir)).all(|dir| include.names(*pattern, dir))
-    };
+    let named = |pattern: &usize| dirs.split('/').filter(|dir| is_skipped(dir)).all(|dir| include.names(*pattern, dir));
     include.matches(path).into_iter().filter(named).collect()
 }
 

@@ -91,7 +91,8 @@ impl Revision {
         tree: &Tree<'_>,
         path: &RepoPath,
     ) -> Result<Option<(Oid, ObjectType)>, SourceError> {
-        let outside = || SourceError::Outside { path: path.clone(), root: repo.workdir().unwrap_or(repo.path()).to_owned() };
+        let outside =
+            || SourceError::Outside { path: path.clone(), root: repo.workdir().unwrap_or(repo.path()).to_owned() };
         let mut open: Vec<String> = parts(path.as_str()).chain(parts(self.subdir.as_str())).collect();
         let mut done: Vec<String> = Vec::new();
         let (mut links, mut found) = (0, None);
@@ -143,7 +144,8 @@ impl Revision {
         let failed = |error: git2::Error| self.failed(&self.subdir, &error);
         let repo = self.repo.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let top = repo.find_tree(self.tree).map_err(failed)?;
-        let mut walk = Walk { revision: self, repo: &repo, top: &top, include, exclude, seen: 0, found: Found::default() };
+        let mut walk =
+            Walk { revision: self, repo: &repo, top: &top, include, exclude, seen: 0, found: Found::default() };
         let Some((start, ignores)) = walk.start(root).map_err(failed)? else { return Ok(walk.found) };
         let mut open = vec![Dir { tree: start.id(), name: String::new(), path: root.to_owned(), ignores }];
         while let Some(dir) = open.pop() {
@@ -189,7 +191,8 @@ impl<'a> Walk<'a> {
         let above: Vec<&Path> = root.ancestors().take(depth + 1).collect();
         let mut tree = self.top.clone();
         let mut ignores = Ignores::default();
-        for (part, dir) in parts(self.revision.subdir.as_str()).collect::<Vec<_>>().iter().rev().zip(above.iter().rev()) {
+        for (part, dir) in parts(self.revision.subdir.as_str()).collect::<Vec<_>>().iter().rev().zip(above.iter().rev())
+        {
             ignores = self.rules(&tree, dir, &ignores);
             let id = tree.get_name(part).filter(|entry| entry.kind() == Some(ObjectType::Tree)).map(|entry| entry.id());
             let Some(id) = id else { return Ok(None) };

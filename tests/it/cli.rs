@@ -16,7 +16,9 @@ const FLOWS_PY: &str = include_str!("../cases/flows.py");
 
 /// A good project with the deployments of these names.
 fn project(names: &[&str]) -> Project {
-    let one = |name: &&str| format!("  - {{ name: {name}, entrypoint: \"flows.py:hello\", work_pool: {{ name: default }} }}\n");
+    let one = |name: &&str| {
+        format!("  - {{ name: {name}, entrypoint: \"flows.py:hello\", work_pool: {{ name: default }} }}\n")
+    };
     let deployments: String = names.iter().map(one).collect();
     Project::new().file("flows.py", FLOWS_PY).file("prefect.yaml", &format!("deployments:\n{deployments}"))
 }
@@ -78,7 +80,10 @@ fn manual_pages_are_there_for_all_commands() {
     assert!(project.reconcile(&["man"]).exits(0).stdout.starts_with(".ie"));
     for command in COMMANDS {
         let page = project.reconcile(&["man", command]).exits(0).stdout;
-        assert!(page.contains(&format!("reconcile\\-{command}")) || page.contains(&format!("reconcile-{command}")), "{page}");
+        assert!(
+            page.contains(&format!("reconcile\\-{command}")) || page.contains(&format!("reconcile-{command}")),
+            "{page}"
+        );
     }
     let output = project.reconcile(&["man", "plna"]).exits(64);
     assert!(output.stderr.contains("did you mean `plan`"), "{output:?}");
@@ -156,18 +161,26 @@ fn json_is_json_whatever_happens() {
     let sarif = json_of(&good.reconcile(&["plan", "--format", "sarif"]).exits(0));
     assert_eq!(sarif["version"], "2.1.0");
     let bad = Project::new().file("prefect.yaml", "deployments: 3\n");
-    for args in [&["plan", "--json"][..], &["validate", "--json"], &["apply", "--yes", "--json", "--api-url", "http://127.0.0.1:9/api"]] {
+    for args in [
+        &["plan", "--json"][..],
+        &["validate", "--json"],
+        &["apply", "--yes", "--json", "--api-url", "http://127.0.0.1:9/api"],
+    ] {
         let output = bad.reconcile(args).exits(4);
         assert_eq!(json_of(&output)["diagnostics"][0]["code"], "E0142", "{args:?}");
     }
-    assert_eq!(json_of(&bad.reconcile(&["validate", "--format", "sarif"]).exits(4))["runs"][0]["results"][0]["ruleId"], "E0142");
+    assert_eq!(
+        json_of(&bad.reconcile(&["validate", "--format", "sarif"]).exits(4))["runs"][0]["results"][0]["ruleId"],
+        "E0142"
+    );
 }
 
 #[test]
 fn colour_is_asked_for_or_left_out() {
     let coloured = |args: &[&str], env: &[(&str, &str)]| {
         let project = project(&["a"]);
-        let output = project.reconcile_command().args(args).env_remove("NO_COLOR").envs(env.iter().copied()).output().unwrap();
+        let output =
+            project.reconcile_command().args(args).env_remove("NO_COLOR").envs(env.iter().copied()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         output.stdout.contains(&0x1b)
     };

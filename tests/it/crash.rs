@@ -112,7 +112,8 @@ fn killed_again_and_again() {
     let server = &server().url;
     let (first, second) = peaceful(server, "peace");
     let most = |all: &[&'static str]| all.iter().copied().step_by(3).collect::<Vec<_>>();
-    let chains = [(Phase::Before, "kba", most(&FIRST), most(&SECOND)), (Phase::After, "kaa", FIRST.into(), SECOND.into())];
+    let chains =
+        [(Phase::Before, "kba", most(&FIRST), most(&SECOND)), (Phase::After, "kaa", FIRST.into(), SECOND.into())];
     each(&chains, |(phase, name, to_make, to_change)| {
         let case = Case::new(server, name, "1");
         let reached = to_make.iter().filter(|point| killed_at(&case, point, *phase)).count();
@@ -133,7 +134,8 @@ fn killed_once_each() {
     let server = &server().url;
     let (first, second) = peaceful(server, "quiet");
     let points = |all: &'static [&'static str]| all.iter().flat_map(|p| [(*p, Phase::Before), (*p, Phase::After)]);
-    let all: Vec<_> = points(&FIRST).map(|p| (p, false)).chain(points(&SECOND).map(|p| (p, true))).enumerate().collect();
+    let all: Vec<_> =
+        points(&FIRST).map(|p| (p, false)).chain(points(&SECOND).map(|p| (p, true))).enumerate().collect();
     each(&all, |(number, ((point, phase), changes))| {
         let case = Case::new(server, &format!("ko{number:02}x"), "1");
         if *changes {

@@ -157,7 +157,8 @@ fn failures_one_at_a_time() {
         }
         model.change();
     }
-    let all: Vec<_> = faults().into_iter().flat_map(|fault| seen.iter().map(move |one| (fault.clone(), one.clone()))).collect();
+    let all: Vec<_> =
+        faults().into_iter().flat_map(|fault| seen.iter().map(move |one| (fault.clone(), one.clone()))).collect();
     let numbered: Vec<_> = all.into_iter().enumerate().collect();
     each(&numbered, |(number, ((name, fault), (changed, at)))| {
         let case = Case::new(server, &format!("{name}n{number:03}x"), "30");

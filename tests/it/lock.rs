@@ -123,10 +123,8 @@ fn of_many_at_once_one_applies_and_the_others_find_it_done() {
     let project = project("many", &server().url);
     let apply = ["apply", "--yes", "--json", "--lock-timeout", "2m"];
     let children: Vec<Child> = (0..4).map(|_| start(&project, &apply)).collect();
-    let done: Vec<Value> = children
-        .into_iter()
-        .map(|child| serde_json::from_str(&ended(child).exits(0).stdout).expect("JSON"))
-        .collect();
+    let done: Vec<Value> =
+        children.into_iter().map(|child| serde_json::from_str(&ended(child).exits(0).stdout).expect("JSON")).collect();
     let applied = |report: &&Value| report["changes"].as_array().is_some_and(|changes| !changes.is_empty());
     assert_eq!(done.iter().filter(applied).count(), 1, "{done:#?}");
     assert_eq!((deployments("many").len(), locks("many").len()), (2, 0));

@@ -2,13 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a failing test may panic, and touches the world")]
 
 mod api;
+mod cli;
 mod crash;
+mod diagnostics;
 mod docs;
 mod explain;
 mod faults;
 mod floors;
-mod cli;
-mod diagnostics;
 mod flow_facts;
 mod impact;
 mod json_mode;
@@ -23,8 +23,8 @@ mod properties;
 mod python_helper;
 mod render;
 mod saved_plans;
-mod schemas;
 mod schedules;
+mod schemas;
 mod second_pass;
 mod settings;
 mod source;

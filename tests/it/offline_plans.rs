@@ -98,7 +98,8 @@ fn every_format_and_exit_code_serves_a_comparison() {
     project.reconcile(&["plan", "--base", "old", "--out", "../plan.json"]).exits(0);
     let refused = project.reconcile(&["apply", "--plan", "../plan.json", "--yes"]).exits(1);
     assert!(refused.stderr.contains("compares two commits"), "{}", refused.stderr);
-    for wrong in [&["--api-url", "http://x/api"][..], &["--profile", "p"], &["--local"], &["-t", "x"], &["flow.py:etl"]] {
+    for wrong in [&["--api-url", "http://x/api"][..], &["--profile", "p"], &["--local"], &["-t", "x"], &["flow.py:etl"]]
+    {
         let args = [&["plan", "--base", "old"], wrong].concat();
         project.reconcile(&args).exits(64);
     }
@@ -132,14 +133,16 @@ fn a_base_with_other_files_is_read_as_it_was() {
     let moved = plan(&project, &["--base", "old"]);
     assert_eq!(told(&moved), ["update etl/gone", "update etl/kept", "update etl/moved"], "the directory is another");
     // A directory that was not there then declares nothing then; an invalid file neither, and that is told.
-    project.write("new/prefect.yaml", &format!("deployments:\n{}", deployment("x", "").replace("flow.py", "../flow.py")));
+    project
+        .write("new/prefect.yaml", &format!("deployments:\n{}", deployment("x", "").replace("flow.py", "../flow.py")));
     assert_eq!(told(&plan(&project, &["new", "--base", "old"])), ["create etl/x"]);
     project.write("new/prefect.yaml", "deployments: 7\n");
     project.git_commit("invalid");
     project.git(&["tag", "bad"]);
     let invalid = project.reconcile(&["plan", "--base", "old"]).exits(4);
     assert!(invalid.stdout.contains("Invalid"), "{}", invalid.stdout);
-    project.write("new/prefect.yaml", &format!("deployments:\n{}", deployment("x", "").replace("flow.py", "../flow.py")));
+    project
+        .write("new/prefect.yaml", &format!("deployments:\n{}", deployment("x", "").replace("flow.py", "../flow.py")));
     let told_of = project.reconcile(&["plan", "--base", "bad"]).exits(0);
     assert!(told_of.stderr.contains("W0421") && told_of.stdout.contains("+ deployment  etl/x"), "{told_of:?}");
 }

@@ -73,7 +73,8 @@ fn schedule(deployment: &Value, name: &str) -> Option<Value> {
 }
 
 fn id(deployment: &Value, name: &str) -> Value {
-    schedule(deployment, name).unwrap_or_else(|| panic!("no schedule {name}: {}", deployment["schedules"]))["id"].clone()
+    schedule(deployment, name).unwrap_or_else(|| panic!("no schedule {name}: {}", deployment["schedules"]))["id"]
+        .clone()
 }
 
 #[test]
@@ -146,7 +147,10 @@ fn job_variables_are_owned_key_by_key() {
     with("{image: git, env: {A: a, B: b}}");
     bench.patch(json!({"job_variables": {"image": "hand", "name": "hand", "env": {"A": "a", "B": "b", "C": "hand"}}}));
     let found = with("{image: git, env: {A: a, B: b}}");
-    assert_eq!(found["job_variables"], json!({"image": "git", "name": "hand", "env": {"A": "a", "B": "b", "C": "hand"}}));
+    assert_eq!(
+        found["job_variables"],
+        json!({"image": "git", "name": "hand", "env": {"A": "a", "B": "b", "C": "hand"}})
+    );
     let found = with("{env: {A: changed}}");
     assert_eq!(found["job_variables"], json!({"name": "hand", "env": {"A": "changed", "C": "hand"}}));
     assert_eq!(found["work_queue_name"], "q");
@@ -184,7 +188,8 @@ fn a_schedule_that_left_git_goes_and_one_made_by_hand_stays() {
     let hand = json!([{"schedule": {"cron": "0 3 * * *"}, "active": true, "slug": "hand"}]);
     bench.http().post(&format!("/deployments/{}/schedules", first["id"].as_str().unwrap()), hand);
     // switched off by hand, and git does not say
-    let path = format!("/deployments/{}/schedules/{}", first["id"].as_str().unwrap(), id(&first, "b").as_str().unwrap());
+    let path =
+        format!("/deployments/{}/schedules/{}", first["id"].as_str().unwrap(), id(&first, "b").as_str().unwrap());
     bench.http().patch(&path, json!({"active": false}));
     let found = bench.declare("schedules: [{cron: \"0 2 * * *\", slug: b}]").apply();
     assert_eq!(schedule(&found, "a"), None);

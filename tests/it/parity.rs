@@ -13,10 +13,8 @@ use crate::support::server::Server;
 use crate::support::workspace::{Workspace, differences};
 
 /// Nothing but the programs under test changes these servers.
-const STILL: [(&str, &str); 2] = [
-    ("PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED", "false"),
-    ("PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED", "false"),
-];
+const STILL: [(&str, &str); 2] =
+    [("PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED", "false"), ("PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED", "false")];
 
 /// Every project of `tests/parity`. `PARITY=word` runs those whose name contains the word; the states of those that
 /// differ are written to cargo's directory for tests.
@@ -119,6 +117,9 @@ fn keep(fixture: &Fixture, of: &str, state: &Value) {
 }
 
 fn told(output: &Output) -> String {
-    format!("ended with {}
-{}{}", output.code, output.stdout, output.stderr)
+    format!(
+        "ended with {}
+{}{}",
+        output.code, output.stdout, output.stderr
+    )
 }

@@ -21,11 +21,11 @@ const COMMIT: &str = "3f2c1a98b7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2";
 
 #[test]
 fn plans_read_as_they_always_did() {
-    let mut cases: Vec<_> = fs::read_dir(CASES).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_dir()).collect();
+    let mut cases: Vec<_> =
+        fs::read_dir(CASES).unwrap().map(|entry| entry.unwrap().path()).filter(|p| p.is_dir()).collect();
     cases.sort();
     assert!(cases.len() >= 25, "{} cases", cases.len());
-    let failed: Vec<_> =
-        cases.iter().filter(|case| catch_unwind(AssertUnwindSafe(|| check(case))).is_err()).collect();
+    let failed: Vec<_> = cases.iter().filter(|case| catch_unwind(AssertUnwindSafe(|| check(case))).is_err()).collect();
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
@@ -45,7 +45,9 @@ fn check(case: &Path) {
     let place = project.canonicalize().unwrap().display().to_string();
     let vary = told.report.to_json().to_string().contains(&place);
     let fixed = |text: String| match vary {
-        true => text.replace(&place, "/home/ada/project").replace(&told.report.digest, "sha256:(depends on the directory)"),
+        true => {
+            text.replace(&place, "/home/ada/project").replace(&told.report.digest, "sha256:(depends on the directory)")
+        }
         false => text,
     };
     settings.bind(|| {

@@ -84,7 +84,8 @@ fn trap(url: &str) -> Project {
 
 fn marks(project: &Project) -> Vec<String> {
     let entries = fs::read_dir(project.home().join("marks")).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -113,8 +114,7 @@ fn no_code_of_the_project_runs_and_nothing_is_written() {
     project.write("prefect.yaml", &text.replace("name: pool}", &format!("name: {pool}}}")));
     let mut before = Vec::new();
     files(&project.path(), &mut before);
-    let commands: [&[&str]; 4] =
-        [&["plan"], &["plan", "--json", "--full"], &["plan", "-n", "plain"], &["validate"]];
+    let commands: [&[&str]; 4] = [&["plan"], &["plan", "--json", "--full"], &["plan", "-n", "plain"], &["validate"]];
     for command in commands {
         let output = project.reconcile(command);
         assert!([0, 1, 4].contains(&output.code), "{command:?}: {output:?}");

@@ -203,13 +203,14 @@ fn deployment() -> impl Strategy<Value = Value> {
             put(&mut all, "image", image);
             all
         });
-    let pool = (select(vec!["default", "big"]), prop::option::of(select(vec!["fast", "slow"])), prop::option::of(variables))
-        .prop_map(|(name, queue, variables)| {
-            let mut pool = json!({"name": name});
-            put(&mut pool, "work_queue_name", queue);
-            put(&mut pool, "job_variables", variables);
-            pool
-        });
+    let pool =
+        (select(vec!["default", "big"]), prop::option::of(select(vec!["fast", "slow"])), prop::option::of(variables))
+            .prop_map(|(name, queue, variables)| {
+                let mut pool = json!({"name": name});
+                put(&mut pool, "work_queue_name", queue);
+                put(&mut pool, "job_variables", variables);
+                pool
+            });
     let fields = (
         prop::option::of(value()),
         prop::option::of(prop::collection::vec(value(), 0..3)),
@@ -333,7 +334,8 @@ fn happen_to(answer: &mut Value, what: &Drift, n: usize) {
         Drift::Field(name, value) => answer[*name] = value.clone(),
         Drift::JobVariable(name) => {
             let variables = answer["job_variables"].as_object().cloned().unwrap_or_default();
-            let mut env: Map<String, Value> = variables.get("env").and_then(Value::as_object).cloned().unwrap_or_default();
+            let mut env: Map<String, Value> =
+                variables.get("env").and_then(Value::as_object).cloned().unwrap_or_default();
             env.insert(name.clone(), json!("theirs"));
             answer["job_variables"] = Value::Object(variables);
             answer["job_variables"]["env"] = Value::Object(env);
@@ -477,10 +479,44 @@ fn only_ours_is_deleted(key: &Key, write: &Write, world: &World, ledger: &Ledger
 
 fn anything() -> impl Strategy<Value = Value> {
     let known = select(vec![
-        "name", "entrypoint", "deployments", "work_pool", "job_variables", "parameters", "schedules", "schedule", "cron",
-        "interval", "rrule", "slug", "replaces", "timezone", "anchor_date", "triggers", "match", "expect", "within", "tags",
-        "type", "concurrency_limit", "limit", "collision_strategy", "pull", "build", "push", "sla", "lifecycle", "version",
-        "description", "paused", "env", "$ref", "__prefect_kind", "active", "ignore_drift", "prefect.resource.id",
+        "name",
+        "entrypoint",
+        "deployments",
+        "work_pool",
+        "job_variables",
+        "parameters",
+        "schedules",
+        "schedule",
+        "cron",
+        "interval",
+        "rrule",
+        "slug",
+        "replaces",
+        "timezone",
+        "anchor_date",
+        "triggers",
+        "match",
+        "expect",
+        "within",
+        "tags",
+        "type",
+        "concurrency_limit",
+        "limit",
+        "collision_strategy",
+        "pull",
+        "build",
+        "push",
+        "sla",
+        "lifecycle",
+        "version",
+        "description",
+        "paused",
+        "env",
+        "$ref",
+        "__prefect_kind",
+        "active",
+        "ignore_drift",
+        "prefect.resource.id",
     ])
     .prop_map(str::to_owned);
     let text = prop_oneof![
@@ -488,9 +524,23 @@ fn anything() -> impl Strategy<Value = Value> {
         secret(),
         known.clone(),
         select(vec![
-            "flows.py:hello", "flows.py:silent", "flows.py:nothing", "../x.py:y", ":", "{{", "{{ }}", "{{ a.b.c }}", "{{ $ }}",
-            "{{ prefect.blocks.. }}", "{{ prefect.variables.x }}", "FREQ=YEARLY;COUNT=999999999", "* * * * * * *", "PT999999999H",
-            "9999-12-31T23:59:59+14:00", "-1e999", "default",
+            "flows.py:hello",
+            "flows.py:silent",
+            "flows.py:nothing",
+            "../x.py:y",
+            ":",
+            "{{",
+            "{{ }}",
+            "{{ a.b.c }}",
+            "{{ $ }}",
+            "{{ prefect.blocks.. }}",
+            "{{ prefect.variables.x }}",
+            "FREQ=YEARLY;COUNT=999999999",
+            "* * * * * * *",
+            "PT999999999H",
+            "9999-12-31T23:59:59+14:00",
+            "-1e999",
+            "default",
         ])
         .prop_map(str::to_owned),
     ];

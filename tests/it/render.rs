@@ -48,7 +48,10 @@ fn project(server: &Server) -> Project {
         .api(&server.url)
         .env("TOKEN", CANARY)
         .env("STAGE", CANARY)
-        .file("flow.py", "from prefect import flow\n\n@flow\ndef shown(n: str, token: str = ''):\n    \"\"\"Shows.\"\"\"\n")
+        .file(
+            "flow.py",
+            "from prefect import flow\n\n@flow\ndef shown(n: str, token: str = ''):\n    \"\"\"Shows.\"\"\"\n",
+        )
         .file("reconcile.yaml", "name: render\n")
         .file("prefect.yaml", YAML)
 }
@@ -88,7 +91,10 @@ fn every_value_names_its_place_and_what_its_template_refers_to() {
     assert_eq!(place("pull_steps"), file(2, json!([])), "those of the whole file");
     assert_eq!(place("description").0, "flag");
     assert_eq!(place("paused"), ("default".to_owned(), Value::Null, json!([])));
-    assert_eq!((&row(&json, "parameter_openapi_schema")["from"], &row(&json, "version")["file"]), (&json!("flow"), &json!("flow.py")));
+    assert_eq!(
+        (&row(&json, "parameter_openapi_schema")["from"], &row(&json, "version")["file"]),
+        (&json!("flow"), &json!("flow.py"))
+    );
     assert_eq!(row(&json, "job_variables.env.TOKEN")["value"], "(sensitive)");
     assert_eq!(row(&json, "name")["column"], 9);
 }
@@ -98,11 +104,19 @@ fn people_read_a_table_and_misspelt_names_are_told() {
     let server = Server::shared();
     let project = project(server);
     let text = project.reconcile(&["render", "deployment/shown/rendered"]).exits(0).stdout;
-    let line = |start: &str| text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_default().to_owned();
+    let line =
+        |start: &str| text.lines().find(|line| line.trim_start().starts_with(start)).unwrap_or_default().to_owned();
     assert!(text.starts_with("deployment shown/rendered  would be created\n"), "{text}");
     assert!(line("job_variables.env.MODE").ends_with("prefect.yaml:19:15"), "{text}");
-    assert!(line("job_variables.env.TOKEN").contains("\"(sensitive)\"") && line("job_variables.env.TOKEN").ends_with("environment TOKEN"), "{text}");
-    assert!(line("description").contains("\"Shows.\"") && line("description").ends_with("the flow in flow.py"), "{text}");
+    assert!(
+        line("job_variables.env.TOKEN").contains("\"(sensitive)\"")
+            && line("job_variables.env.TOKEN").ends_with("environment TOKEN"),
+        "{text}"
+    );
+    assert!(
+        line("description").contains("\"Shows.\"") && line("description").ends_with("the flow in flow.py"),
+        "{text}"
+    );
     assert!(line("paused").ends_with("default"), "{text}");
     let flow = project.reconcile(&["render", "flow/shown", "--json"]).exits(0);
     assert_eq!(serde_json::from_str::<Value>(&flow.stdout).unwrap()["body"], json!({ "name": "shown" }));

@@ -99,8 +99,7 @@ fn a_plan_keeps_its_selection_and_refuses_another_place() {
     project.reconcile(&["apply", ".", "--plan", "../plan.json", "--yes"]).exits(64);
 
     let other = Server::start();
-    let elsewhere =
-        project.reconcile(&["apply", "--plan", "../plan.json", "--yes", "--api-url", &other.url]).exits(5);
+    let elsewhere = project.reconcile(&["apply", "--plan", "../plan.json", "--yes", "--api-url", &other.url]).exits(5);
     assert!(elsewhere.stderr.contains(&server.url) && elsewhere.stderr.contains(&other.url), "{}", elsewhere.stderr);
     project.write("reconcile.yaml", "name: saved-other\n");
     let scope = project.reconcile(&["apply", "--plan", "../plan.json", "--yes"]).exits(5);

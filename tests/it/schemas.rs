@@ -98,7 +98,7 @@ fn files_that_read_without_a_word_are_valid_and_others_are_not() {
             if !errors.is_empty() {
                 wrong.push((path, errors));
             }
-        } else if diagnostics.iter().any(|d| shows(d)) {
+        } else if diagnostics.iter().any(shows) {
             bad += 1;
             if errors.is_empty() {
                 wrong.push((path, diagnostics.iter().map(|d| format!("{} {}", d.code, d.message)).collect()));
@@ -159,16 +159,24 @@ fn known_mistakes_are_seen_by_reader_and_schema_alike() {
     }
     let good = [
         deployment("  tags: \"{{ tags }}\"\n  schedules: []\n  pull: null\n  build: {}\n"),
-        deployment("  schedules: [{interval: PT1H, anchor_date: \"2026-01-01\"}, {cron: \"{{ $C }}\", active: \"{{ $A }}\"}]\n"),
+        deployment(
+            "  schedules: [{interval: PT1H, anchor_date: \"2026-01-01\"}, {cron: \"{{ $C }}\", active: \"{{ $A }}\"}]\n",
+        ),
         deployment("  concurrency_limit: {limit: 2, collision_strategy: CANCEL_NEW}\n  schedule: {}\n"),
     ];
     for text in good {
         let (valid, diagnostics) = check("prefect", &text, false);
         assert!(valid && diagnostics.is_empty(), "{text}: {diagnostics:?}");
     }
-    for text in ["nme: x\n", "prune: 1\n", "max_delete: 101%\n", "default_pull: clone\n", "environments: {p: {apis: {}}}\n",
-        "environments: {p: {api: {url: \"http://x/api\", profile: p}}}\n", "step_env: [\"A B\"]\n"]
-    {
+    for text in [
+        "nme: x\n",
+        "prune: 1\n",
+        "max_delete: 101%\n",
+        "default_pull: clone\n",
+        "environments: {p: {apis: {}}}\n",
+        "environments: {p: {api: {url: \"http://x/api\", profile: p}}}\n",
+        "step_env: [\"A B\"]\n",
+    ] {
         let (valid, diagnostics) = check("project", text, true);
         assert!(!valid && !diagnostics.is_empty(), "{text}: {diagnostics:?}");
     }
@@ -182,12 +190,16 @@ fn what_is_printed_is_what_the_schemas_say() {
         .api(&server.url)
         .file("flow.py", "from prefect import flow\n\n@flow\ndef schema_flow():\n    pass\n")
         .file("reconcile.yaml", "name: schemas\n")
-        .file("prefect.yaml", "deployments:\n- {name: a, entrypoint: flow.py:schema_flow, work_pool: {name: schemas}, taggs: [x]}\n")
+        .file(
+            "prefect.yaml",
+            "deployments:\n- {name: a, entrypoint: flow.py:schema_flow, work_pool: {name: schemas}, taggs: [x]}\n",
+        )
         .git_init(None);
     let (plan, report) = (validator("plan"), validator("report"));
     let holds = |validator: &jsonschema::Validator, text: &str| {
         let json: Value = serde_json::from_str(text).unwrap();
-        let errors: Vec<String> = validator.iter_errors(&json).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        let errors: Vec<String> =
+            validator.iter_errors(&json).map(|error| format!("{}: {error}", error.instance_path())).collect();
         assert_eq!(errors, Vec::<String>::new(), "{json:#}");
     };
     holds(&plan, &project.reconcile(&["plan", "--json", "--out", "../plan.json"]).exits(0).stdout);
@@ -206,9 +218,15 @@ fn sarif_has_the_shape_that_code_scanning_takes() {
     let project = Project::new().file("flows ü#1/prefect.yaml", yaml).file("other.reconcile.yaml", "blocks: []\n");
     let json: Value =
         serde_json::from_str(&project.reconcile(&["validate", "--format", "sarif"]).exits(4).stdout).unwrap();
-    assert_eq!((&json["version"], json["$schema"].as_str().unwrap().ends_with("sarif-2.1.0.json")), (&json!("2.1.0"), true));
+    assert_eq!(
+        (&json["version"], json["$schema"].as_str().unwrap().ends_with("sarif-2.1.0.json")),
+        (&json!("2.1.0"), true)
+    );
     let run = &json["runs"][0];
-    assert_eq!((&run["tool"]["driver"]["name"], &run["columnKind"]), (&json!("reconcile"), &json!("unicodeCodePoints")));
+    assert_eq!(
+        (&run["tool"]["driver"]["name"], &run["columnKind"]),
+        (&json!("reconcile"), &json!("unicodeCodePoints"))
+    );
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     let ids: Vec<&str> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
     assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "each once: {ids:?}");

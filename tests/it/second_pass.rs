@@ -50,7 +50,8 @@ fn identities(http: &Http) -> BTreeMap<String, BTreeSet<String>> {
     let kinds = ["deployments", "automations", "flows", "work_pools"];
     let mut found: BTreeMap<String, BTreeSet<String>> =
         kinds.iter().map(|kind| (kind.to_string(), http.all(kind).iter().map(id).collect())).collect();
-    let schedules = http.all("deployments").iter().flat_map(|row| row["schedules"].as_array().unwrap().clone()).collect::<Vec<_>>();
+    let schedules =
+        http.all("deployments").iter().flat_map(|row| row["schedules"].as_array().unwrap().clone()).collect::<Vec<_>>();
     found.insert("schedules".to_owned(), schedules.iter().map(id).collect());
     found
 }

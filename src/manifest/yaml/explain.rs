@@ -162,7 +162,10 @@ impl Source<'_> {
         let start = above.rfind('\n').map_or(0, |i| i + 1) + line.len() - text.len();
         let span = Span { start, end: start + text.len(), line: colon.line, column: u32::try_from(column).ok()? + 1 };
         let (key, value) = (&parts[1], &parts[2]);
-        Some(self.error("E0103", format!("no space follows the colon of `{key}`"), span).help(format!("write `{key}: {value}`")))
+        Some(
+            self.error("E0103", format!("no space follows the colon of `{key}`"), span)
+                .help(format!("write `{key}: {value}`")),
+        )
     }
 
     fn block_broken(&self, found: &str, at: Mark, since: Mark) -> Diagnostic {

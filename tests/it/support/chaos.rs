@@ -36,7 +36,10 @@ impl Case {
         let proxy = Proxy::in_front_of(server);
         let project = Project::new()
             .file("reconcile.yaml", &format!("name: {name}\n"))
-            .file("flow.py", &format!("from prefect import flow\n\n@flow(name=\"{name}\")\ndef f(x: str = \"\"):\n    pass\n"))
+            .file(
+                "flow.py",
+                &format!("from prefect import flow\n\n@flow(name=\"{name}\")\ndef f(x: str = \"\"):\n    pass\n"),
+            )
             .file("prefect.yaml", &first(name))
             .api(&proxy.url)
             .env("RECONCILE_TEST_LOCK_SECONDS", seconds)

@@ -66,7 +66,10 @@ impl Fixture {
 
     /// Those that Prefect deploys as they are.
     pub fn deployable() -> Vec<Fixture> {
-        Fixture::all().into_iter().filter(|fixture| !fixture.setup.refused && fixture.why_accepted().is_none()).collect()
+        Fixture::all()
+            .into_iter()
+            .filter(|fixture| !fixture.setup.refused && fixture.why_accepted().is_none())
+            .collect()
     }
 
     fn of_directory(dir: &Path) -> Vec<Fixture> {
@@ -171,7 +174,11 @@ impl Fixture {
 /// Runs `work` for every fixture, two at once, each worker with a server that is wiped in between.
 /// Every complaint of every fixture is collected; there has to be none.
 #[track_caller]
-pub fn for_each(fixtures: &[Fixture], settings: &[(&str, &str)], work: impl Fn(&Fixture, &Server) -> Vec<String> + Sync) {
+pub fn for_each(
+    fixtures: &[Fixture],
+    settings: &[(&str, &str)],
+    work: impl Fn(&Fixture, &Server) -> Vec<String> + Sync,
+) {
     assert!(!fixtures.is_empty(), "no fixture is called like $PARITY");
     let (next, complaints) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {

@@ -92,10 +92,14 @@ impl World {
         facts.pools = Some(self.pools.clone());
         facts.variables = self.variables.iter().map(|(name, value)| (name.clone(), Tree::from(value))).collect();
         facts.blocks.by_id.clear();
-        facts.blocks.by_name = self.blocks.iter().map(|(path, data)| {
-            let (slug, name) = path.split_once('/').unwrap();
-            ((slug.to_owned(), name.to_owned()), Tree::Secret(Secret::new(data.clone())))
-        }).collect();
+        facts.blocks.by_name = self
+            .blocks
+            .iter()
+            .map(|(path, data)| {
+                let (slug, name) = path.split_once('/').unwrap();
+                ((slug.to_owned(), name.to_owned()), Tree::Secret(Secret::new(data.clone())))
+            })
+            .collect();
         asked
     }
 
@@ -104,7 +108,11 @@ impl World {
         let flow = |answer: &Value| answer["flow_id"].as_str().unwrap().to_owned();
         Observed {
             deployments: self.deployments.clone(),
-            flows: self.deployments.values().map(|answer| (flow(answer).split_off("flow-".len()), flow(answer))).collect(),
+            flows: self
+                .deployments
+                .values()
+                .map(|answer| (flow(answer).split_off("flow-".len()), flow(answer)))
+                .collect(),
             automations: self.automations.clone(),
         }
     }
@@ -136,7 +144,8 @@ impl World {
                 let schedules = schedules.iter().map(|schedule| self.lower(schedule)).collect();
                 let body = create_body(name, &format!("flow-{flow}"), &fields, schedules);
                 let id = self.new_id("deployment");
-                let mut answer = json!({"id": id, "flow_id": body["flow_id"], "name": name, "labels": {}, "schedules": []});
+                let mut answer =
+                    json!({"id": id, "flow_id": body["flow_id"], "name": name, "labels": {}, "schedules": []});
                 set_fields(&mut answer, body.as_object().unwrap());
                 for schedule in body["schedules"].as_array().unwrap() {
                     let made = self.schedule(schedule);

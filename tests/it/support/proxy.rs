@@ -77,7 +77,11 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/{path}", listener.local_addr().unwrap());
         let rule: Rule = Box::new(|_| Verdict::Pass);
-        let house = Arc::new(House { upstream: Mutex::new(upstream.to_owned()), seen: Mutex::default(), rule: Mutex::new(rule) });
+        let house = Arc::new(House {
+            upstream: Mutex::new(upstream.to_owned()),
+            seen: Mutex::default(),
+            rule: Mutex::new(rule),
+        });
         let inside = house.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
