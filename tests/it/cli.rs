@@ -11,7 +11,7 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const COMMANDS: [&str; 6] = ["plan", "apply", "validate", "explain", "completions", "man"];
+const COMMANDS: [&str; 8] = ["plan", "apply", "validate", "render", "explain", "schema", "completions", "man"];
 const FLOWS_PY: &str = include_str!("../cases/flows.py");
 
 /// A good project with the deployments of these names.
