@@ -114,7 +114,7 @@ async fn decide_and_apply(
         decided = decide(global, prepared, &builds).await?;
         saved::kept(promised, &decided)?;
         if decided.planned.plan.is_empty() {
-            return Ok(finish(global, args, prepared, &decided, Sent::default()));
+            return Ok(finish(global, args, prepared, &decided, Sent { built: true, ..Sent::default() }));
         }
     }
     interrupted(stop)?;
@@ -216,6 +216,8 @@ fn confirm(args: &Apply) -> Result<(), Exit> {
 struct Sent {
     outcomes: Outcomes,
     stopped: bool,
+    /// The builds gave what they gave before: there was nothing to send after all.
+    built: bool,
 }
 
 async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &Builds, guard: Option<&Guard>) -> Sent {
@@ -223,11 +225,11 @@ async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &
     let applied = carry_out(prepared, decided, builds, guard, &|done, _| bar.set_position(done as u64)).await;
     bar.finish_and_clear();
     match applied {
-        Ok(outcomes) => Sent { outcomes, stopped: false },
+        Ok(outcomes) => Sent { outcomes, ..Sent::default() },
         Err((stopped, outcomes)) => {
             output::complain(&stopped.to_string());
             output::say(&format!("  help: {}", stopped.help()));
-            Sent { outcomes, stopped: true }
+            Sent { outcomes, stopped: true, ..Sent::default() }
         }
     }
 }
@@ -248,7 +250,7 @@ fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided,
     let report = prepared.report(decided, sent.outcomes);
     if global.json {
         output::result(&json(&report));
-    } else if !report.outcomes.is_empty() {
+    } else if sent.built || !report.outcomes.is_empty() {
         output::result(&text::applied(&report, output::look(global, args.full)));
     }
     match exit_of(&report, args, prepared.request.stop.is_cancelled()) {

@@ -61,7 +61,14 @@ fn id_of(found: &Value) -> String {
 fn create(wanted: &Automation, ledger: &Ledger, planned: &mut Planned) {
     let because = if ledger.owned.contains_key(&wanted.key) { Because::Drift } else { Because::Git };
     let write = Write::CreateAutomation(Box::new(wanted.made.clone()));
-    planned.push(change(wanted, Action::Create, because, Vec::new()), vec![write]);
+    planned.push(change(wanted, Action::Create, because, declared_fields(wanted)), vec![write]);
+}
+
+/// What its trigger says, so that a reviewed plan covers it.
+fn declared_fields(wanted: &Automation) -> Vec<FieldChange> {
+    let body = wanted.made.body.as_map().into_iter().flatten();
+    let declared = body.filter(|(key, _)| !wanted.made.defaults.contains(&key.as_str()));
+    declared.map(|(key, value)| FieldChange { path: Path::of(key), before: None, after: Some(value.clone()) }).collect()
 }
 
 fn replace(wanted: &Automation, found: &Value, owner: Option<&str>, ledger: &Ledger, planned: &mut Planned) {

@@ -134,11 +134,10 @@ fn complete(patch: &mut Patch, wanted: &Deployment, answer: &Value) {
     {
         patch.insert("work_queue_name".to_owned(), queue.clone());
     }
-    // Job variables are checked against the pool that is named beside them.
-    if patch.contains_key("work_pool_name")
-        && let Some(variables) = wanted.fields.get("job_variables")
-    {
-        patch.entry("job_variables".to_owned()).or_insert_with(|| variables.clone());
+    // Job variables are checked against the pool that is named beside them. Where they do not change, they go along as
+    // the API has them: with what others put there.
+    if patch.contains_key("work_pool_name") && wanted.fields.contains_key("job_variables") {
+        patch.entry("job_variables".to_owned()).or_insert_with(|| Tree::from(&answer["job_variables"]));
     }
 }
 

@@ -66,7 +66,10 @@ pub async fn apply(
     let enabled = pass.reading.project.ledger && pass.asked.trouble.is_none();
     let mut keeper = Keeper::new(api, &pass.reading.scope, decided.ledger.clone(), enabled);
     keeper.ledger.commit = pass.reading.git.as_ref().map(|git| git.commit.clone());
-    keeper.ledger.builds = builds.to_remember().clone();
+    if decided.desired.complete {
+        keeper.ledger.builds.clear();
+    }
+    keeper.ledger.builds.extend(builds.to_remember().clone());
     for gone in &decided.planned.gone {
         keeper.ledger.owned.remove(gone);
     }

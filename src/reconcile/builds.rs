@@ -13,8 +13,8 @@ use crate::plan::resolve::Filled;
 use crate::python::{PythonHelper, StepCall};
 use crate::render::{Filling, Missing, env_as_values, fill, fill_blocks, fill_variables, references};
 use crate::steps::{
-    Foreign, ForeignAnswer, ForeignCall, StepError, StepEvent, StepProblem, StepScope, Stream, digest, environment,
-    foreign_by, needs_python, run as run_steps,
+    Foreign, ForeignAnswer, ForeignCall, Masker, StepError, StepEvent, StepProblem, StepScope, Stream, digest,
+    environment, foreign_by, needs_python, run as run_steps,
 };
 
 use super::error::PassError;
@@ -148,6 +148,21 @@ pub async fn run(pass: &Pass<'_>, mut builds: Builds) -> Result<Builds, PassErro
     Ok(builds)
 }
 
+/// Hides the values that steps name, wherever in a command they end up: a text that holds a secret is not the secret
+/// itself, and what a command prints of it is not that text.
+fn hide<'s>(pass: &Pass<'_>, steps: impl Iterator<Item = &'s Tree>, masker: &mut Masker) {
+    let facts = &pass.asked.facts;
+    let refers = references(&Tree::List(steps.cloned().collect()));
+    for name in refers.env.keys().chain(refers.outputs.keys()) {
+        if let Some(value) = facts.env.get(name.trim_start_matches('$')) {
+            masker.add_referenced(value);
+        }
+    }
+    for block in facts.blocks.by_name.values().chain(facts.blocks.by_id.values()) {
+        masker.add_referenced(block);
+    }
+}
+
 /// Whether outputs hold something that must not stand in the ledger: a sealed value, or the value of a variable of
 /// the environment that is a credential by its name.
 fn holds_secrets(pass: &Pass<'_>, outputs: &Map) -> bool {
@@ -172,6 +187,7 @@ async fn run_list(
     let env = environment::native(&request.environment, &pass.reading.project.step_env);
     let mut scope = StepScope::new(dir.clone(), env, &mut fill);
     scope.cancel = request.stop.clone();
+    hide(pass, build.iter().chain(push), &mut scope.masker);
     scope.import_paths = import_paths(filled, &dir);
     scope.python = helper.as_ref().map(|(path, _)| path.clone());
     let process = helper.as_ref().map(|(_, process)| Arc::clone(process));

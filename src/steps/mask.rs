@@ -47,6 +47,16 @@ impl Masker {
         self.add(texts);
     }
 
+    /// Hides every secret of a tree that a step refers to, wherever a command puts it. A value of a few letters is
+    /// left out: hiding it would hide ordinary words.
+    pub fn add_referenced(&mut self, tree: &Tree) {
+        const SHORTEST: usize = 4;
+        let mut texts = Vec::new();
+        secrets(tree, &mut texts);
+        texts.retain(|text| text.len() >= SHORTEST);
+        self.add(texts);
+    }
+
     /// The text with `(sensitive)` in place of every secret.
     pub fn mask(&self, text: &str) -> String {
         let mut masked = text.to_owned();

@@ -285,3 +285,45 @@ fn a_deployment_of_prefect_is_adopted() {
     assert_eq!((&found["parameters"], &found["tags"], &found["schedules"]), (&json!({"a": 6}), &json!([]), &json!([])));
     assert_eq!(bench.http().all("automations"), Vec::<Value>::new());
 }
+
+#[test]
+fn a_change_of_the_queue_keeps_what_others_put_into_the_job_variables() {
+    let bench = Bench::new();
+    let write = |queue: &str| {
+        let head = "deployments:\n  - name: d\n    entrypoint: flow.py:etl\n";
+        let pool =
+            format!("    work_pool: {{name: pool, work_queue_name: {queue}, job_variables: {{env: {{A: '1'}}}}}}\n");
+        bench.project.write("prefect.yaml", &format!("{head}{pool}"));
+    };
+    write("fast");
+    bench.apply();
+    bench.patch(json!({"job_variables": {"env": {"A": "1", "UI": "by-hand"}, "working_dir": "/srv"}}));
+    write("slow");
+    let found = bench.apply();
+    assert_eq!(found["work_queue_name"], "slow");
+    assert_eq!(found["job_variables"], json!({"env": {"A": "1", "UI": "by-hand"}, "working_dir": "/srv"}));
+}
+
+#[test]
+fn what_a_step_prints_of_a_secret_is_hidden_everywhere() {
+    const CANARY: &str = "hunter2canary";
+    let bench = Bench::new();
+    let build = "build:\n- prefect.deployments.steps.run_shell_script: {id: s, script: \"echo at-{{ $DSN }}\"}\n";
+    let deployment = "deployments:\n  - name: d\n    entrypoint: flow.py:etl\n    work_pool: {name: pool}\n    \
+                      description: \"{{ s.stdout }}\"\n";
+    bench.project.write("prefect.yaml", &format!("{build}{deployment}"));
+    bench.project.write(".gitignore", "");
+    bench.project.git(&["init", "-q"]);
+    bench.project.git_commit("first");
+    let run = |args: &[&str]| {
+        let out = bench.project.reconcile_command().args(args).env("DSN", CANARY).output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+    };
+    let applied = run(&["apply", "--yes"]);
+    assert_eq!(bench.read()["description"], format!("at-{CANARY}"), "{applied}");
+    for told in [applied, run(&["plan", "--json"]), run(&["plan", "--full"]), run(&["apply", "--yes"])] {
+        assert!(!told.contains(CANARY), "{told}");
+    }
+    let ledger = bench.http().post("/block_documents/filter", json!({"include_secrets": true}));
+    assert!(!ledger.to_string().contains(CANARY), "{ledger}");
+}
