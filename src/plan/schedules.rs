@@ -65,9 +65,11 @@ pub fn diff(wanted: &Deployment, answer: &Value, sides: &Sides<'_>, adopting: bo
     let found: Vec<&Value> = answer["schedules"].as_array().map(|all| all.iter().collect()).unwrap_or_default();
     let nothing = Vec::new();
     let declared = wanted.schedules.as_ref().unwrap_or(&nothing);
+    let edited = were_edited(declared, &found, sides);
     let ours = |found: &Value| {
         let nameless = found["slug"].is_null();
         sides.strict
+            || (edited && nameless)
             || sides.owned.contains_key(&path(&found_label(found)))
             || (adopting && nameless && !declared.is_empty())
     };
@@ -91,6 +93,24 @@ pub fn diff(wanted: &Deployment, answer: &Value, sides: &Sides<'_>, adopting: bo
         delete(found, sides, &mut out);
     }
     out
+}
+
+/// Whether the nameless schedules that nobody declared are ours, edited by hand: a schedule without a slug is known by
+/// its definition, so that an edit makes a stranger of it. As many strangers as we miss are the ones that we miss.
+fn were_edited(declared: &[Schedule], found: &[&Value], sides: &Sides<'_>) -> bool {
+    let labels: Vec<Path> = found.iter().map(|found| path(&found_label(found))).collect();
+    let slugs: Vec<Path> = declared.iter().filter_map(|wanted| wanted.slug.as_deref().map(path)).collect();
+    let all = Path::of("schedules");
+    let missing = sides.owned.keys().filter(|owned| {
+        owned.starts_with(&all) && owned.0.len() == 2 && !labels.contains(owned) && !slugs.contains(owned)
+    });
+    let is_stranger = |found: &&&Value| {
+        found["slug"].is_null()
+            && !sides.owned.contains_key(&path(&found_label(found)))
+            && !declared.iter().any(|wanted| wanted.slug.is_none() && wanted.same_definition(found))
+    };
+    let strangers = found.iter().filter(is_stranger).count();
+    strangers > 0 && strangers == missing.count()
 }
 
 fn path(label: &str) -> Path {

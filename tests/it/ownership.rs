@@ -305,6 +305,24 @@ fn a_change_of_the_queue_keeps_what_others_put_into_the_job_variables() {
 }
 
 #[test]
+fn a_schedule_without_a_slug_that_was_edited_by_hand_is_put_back_not_doubled() {
+    let bench = Bench::new();
+    let before = bench.declare("schedules: [{cron: 0 7 * * *}]").apply();
+    let edited = json!({"schedule": {"cron": "0 8 * * *"}, "active": true});
+    let place = format!(
+        "/deployments/{}/schedules/{}",
+        before["id"].as_str().unwrap(),
+        id(&before, "0 7 * * *").as_str().unwrap()
+    );
+    bench.http().patch(&place, edited.clone());
+    let healed = bench.apply();
+    assert_eq!(healed["schedules"].as_array().unwrap().len(), 1);
+    assert_eq!(id(&healed, "0 7 * * *"), id(&before, "0 7 * * *"));
+    bench.http().patch(&place, edited);
+    assert_eq!(bench.declare("").apply()["schedules"], json!([]));
+}
+
+#[test]
 fn what_a_step_prints_of_a_secret_is_hidden_everywhere() {
     const CANARY: &str = "hunter2canary";
     let bench = Bench::new();
