@@ -44,7 +44,8 @@ pub enum Command {
     /// Apply what the repository declares
     #[command(after_help = "Examples:\n  reconcile apply\n  reconcile apply --yes\n  \
         reconcile apply flows/etl.py:etl -n adhoc -p default --yes\n  reconcile apply -n 'etl/*' --yes --json\n  \
-        reconcile plan --out plan.json && reconcile apply --plan plan.json --yes")]
+        reconcile plan --out plan.json && reconcile apply --plan plan.json --yes\n  \
+        reconcile apply --rev HEAD~1          go back to the commit before")]
     Apply(ApplyArgs),
     /// Check the files only: no API, no network
     #[command(after_help = "Examples:\n  reconcile validate\n  reconcile validate --format github")]
@@ -196,6 +197,9 @@ pub struct Selecting {
     /// Read this file only; its paths are relative to PATH
     #[arg(long, value_name = "FILE", help_heading = "Selection")]
     pub prefect_file: Option<String>,
+    /// Take the files as this commit (or branch, or tag) holds them, not those on disk: to go back
+    #[arg(long, value_name = "REV", help_heading = "Selection", conflicts_with = "changed_since")]
+    pub rev: Option<String>,
     /// Only what files touch that changed since this commit; nothing counts as having left git then
     #[arg(long, value_name = "REV", help_heading = "Selection")]
     pub changed_since: Option<String>,

@@ -23,7 +23,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
     Ok(Request {
         path: target.path,
         project: global.project.clone(),
-        at: None,
+        at: selecting.rev.clone(),
         guarded: false,
         changed_since: selecting.changed_since.clone(),
         prefect_file: selecting.prefect_file.clone(),

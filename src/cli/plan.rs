@@ -78,6 +78,9 @@ fn contradiction(global: &Global, args: &PlanArgs) -> Option<String> {
     if let Some((other, _)) = given.iter().find(|(_, given)| *given) {
         return Some(format!("`{flag}` asks no API: leave out `{other}`"));
     }
+    if args.selecting.rev.is_some() {
+        return Some(format!("`{flag}` and `--rev` cannot be given together"));
+    }
     let narrowed = args.selecting.changed_since.is_some();
     narrowed.then(|| format!("`{flag}` and `--changed-since` cannot be given together"))
 }

@@ -96,6 +96,15 @@ const PROVIDERS: [Provider; 4] = [
     },
 ];
 
+/// Makes the variables of a CI run speak of another commit than the one that it was started for.
+pub fn at_commit(env: &mut BTreeMap<String, String>, sha: &str) {
+    for provider in &PROVIDERS {
+        if let Some(value) = env.get_mut(provider.sha) {
+            sha.clone_into(value);
+        }
+    }
+}
+
 /// An environment variable inside a Python f-string: one that is missing reads `None`.
 fn py<'a>(env: &'a BTreeMap<String, String>, name: &str) -> &'a str {
     env.get(name).map_or("None", String::as_str)

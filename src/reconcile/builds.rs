@@ -138,6 +138,7 @@ pub async fn run(pass: &Pass<'_>, mut builds: Builds) -> Result<Builds, PassErro
         let outputs = run_list(pass, filled, &build, &push, &helper).await?;
         if let Some(key) = cache_key(pass, filled)
             && !holds_secrets(pass, &outputs)
+            && !names_the_copy(pass, &outputs)
             && let Some(value) = Tree::Map(outputs.clone()).revealed(&|_| None)
         {
             builds.remembered.insert(key, value);
@@ -174,6 +175,12 @@ fn holds_secrets(pass: &Pass<'_>, outputs: &Map) -> bool {
     outputs.has_secret() || pass.request.environment.iter().any(leaks)
 }
 
+/// Whether outputs name the copy of a commit in which the steps ran: it is gone after the pass.
+fn names_the_copy(pass: &Pass<'_>, outputs: &Map) -> bool {
+    let copy = pass.reading.export().ok().flatten().and_then(|export| export.top().to_str());
+    copy.is_some_and(|top| Tree::Map(outputs.clone()).any(&|tree| tree.as_str().is_some_and(|text| text.contains(top))))
+}
+
 async fn run_list(
     pass: &Pass<'_>,
     filled: &Filled,
@@ -182,7 +189,7 @@ async fn run_list(
     helper: &Helper,
 ) -> Result<Map, PassError> {
     let request = pass.request;
-    let dir = pass.reading.worktree.absolute(&filled.selected.dir);
+    let dir = pass.reading.workplace(&filled.selected.dir)?;
     let mut fill = |inputs: &Tree, outputs: &Map| inputs_of(pass, inputs, outputs);
     let env = environment::native(&request.environment, &pass.reading.project.step_env);
     let mut scope = StepScope::new(dir.clone(), env, &mut fill);

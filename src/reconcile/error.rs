@@ -74,6 +74,7 @@ impl PassError {
     /// The next step, where the sentence does not hold it already.
     pub fn help(&self) -> Option<String> {
         match self {
+            PassError::Source(error) => error.help(),
             PassError::Api(error) => Some(error.help()),
             PassError::Python(error) => Some(error.help()),
             PassError::Locked { holder, .. } => {
@@ -86,7 +87,6 @@ impl PassError {
             }
             PassError::Stale { .. } => Some("nothing was written; plan again and review the new plan".to_owned()),
             PassError::Usage(_)
-            | PassError::Source(_)
             | PassError::Step { .. }
             | PassError::Ledger(_)
             | PassError::Interrupted => None,

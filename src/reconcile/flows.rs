@@ -123,17 +123,18 @@ pub async fn ask_python(
     }
     let mut helper = match start(request, reading).await {
         Ok(helper) => helper,
-        Err(error) => {
+        Err(PassError::Python(error)) => {
             without_python(&error, filled, answers);
             return Ok(());
         }
+        Err(error) => return Err(error),
     };
     (request.say)(&format!("asking {} about {}", helper.interpreter().path.display(), flows(answers.open.len())));
     let open: Vec<Seen> = answers.open.keys().cloned().collect();
-    let questions: Vec<Question> = open
-        .iter()
-        .map(|(dir, entrypoint)| Question { entrypoint: entrypoint.clone(), cwd: reading.worktree.absolute(dir) })
-        .collect();
+    let question = |(dir, entrypoint): &Seen| {
+        Ok(Question { entrypoint: entrypoint.clone(), cwd: reading.workplace(dir)? })
+    };
+    let questions = open.iter().map(question).collect::<Result<Vec<Question>, PassError>>()?;
     for (seen, answer) in open.into_iter().zip(helper.flow_facts(&questions).await) {
         match answer {
             Ok(answer) => {
@@ -159,7 +160,10 @@ fn flows(n: usize) -> String {
 }
 
 /// Starts the helper in the environment that decision and documentation grant it.
-pub async fn start(request: &Request, reading: &Reading) -> Result<PythonHelper, PythonError> {
+///
+/// # Errors
+/// No usable Python, or a commit that cannot be written down.
+pub async fn start(request: &Request, reading: &Reading) -> Result<PythonHelper, PassError> {
     let root = reading.worktree.root();
     let configured = reading.project.python.as_ref().map(std::path::PathBuf::from);
     let mut found = candidates(request.python.as_deref(), configured.as_deref(), root, &request.environment);
@@ -167,9 +171,9 @@ pub async fn start(request: &Request, reading: &Reading) -> Result<PythonHelper,
         found.push(Candidate { path, named_by: "the private server", explicit: false });
     }
     let env = environment::foreign(&request.environment, &reading.project.step_env);
-    let mut options = HelperOptions::new(root, env);
+    let mut options = HelperOptions::new(reading.workplace(&RepoPath::new(""))?, env);
     options.cancel = request.stop.clone();
-    PythonHelper::find(&found, options).await
+    Ok(PythonHelper::find(&found, options).await?)
 }
 
 /// Nothing can be deployed of a flow that nobody understands.

@@ -222,7 +222,11 @@ struct Versions {
 impl Versions {
     fn new(pass: &Pass<'_>) -> Self {
         let commit = pass.reading.git.as_ref().map(|git| git.commit());
-        Versions { environment: pass.request.environment.clone(), commit, known: BTreeMap::new() }
+        let mut environment = pass.request.environment.clone();
+        if let Some(commit) = pass.reading.worktree.commit() {
+            version_info::at_commit(&mut environment, &commit);
+        }
+        Versions { environment, commit, known: BTreeMap::new() }
     }
 
     fn of(&mut self, filled: &Filled) -> Option<VersionInfo> {
@@ -243,7 +247,10 @@ pub(super) fn clone_step(reading: &Reading) -> Option<Tree> {
     let git = reading.git.as_ref()?;
     let repository = version_info::without_credentials(git.remote_url.as_deref()?);
     let mut inputs = Map::from([("repository".to_owned(), Tree::text(repository))]);
-    if git.branch != "HEAD" {
+    if reading.worktree.commit().is_some() {
+        // Going back: the tip of a branch is not what is meant.
+        inputs.insert("commit_sha".to_owned(), Tree::text(&git.commit));
+    } else if git.branch != "HEAD" {
         inputs.insert("branch".to_owned(), Tree::text(&git.branch));
     }
     Some(Tree::Map(Map::from([("prefect.deployments.steps.git_clone".to_owned(), Tree::Map(inputs))])))

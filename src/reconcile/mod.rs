@@ -46,7 +46,8 @@ pub struct Request {
     pub path: PathBuf,
     /// The project's settings, if not in `reconcile.yaml`.
     pub project: Option<PathBuf>,
-    /// A commit whose files are read in the place of those of the directory.
+    /// A commit whose files are read in the place of those of the directory: what is applied, or with `guarded` what
+    /// is compared with.
     pub at: Option<String>,
     /// Whether the files are a stranger's: then none that holds settings is read.
     pub guarded: bool,
@@ -75,6 +76,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether the files are those of a commit to compare with: what is meant now need not have been there then.
+    pub fn is_base(&self) -> bool {
+        self.at.is_some() && self.guarded
+    }
+
     /// The same request, which tells nothing.
     pub fn quiet_copy(&self) -> Request {
         Request {
@@ -268,6 +274,7 @@ impl<'a> Pass<'a> {
                 branch: git.map(|git| git.branch.clone()).filter(|branch| branch != "HEAD"),
                 dirty: git.is_some_and(|git| git.dirty),
                 files: self.reading.files.len(),
+                revision: self.request.at.clone(),
             },
             api: self.api.map(|api| ApiFacts {
                 url: api.connection().url.clone(),

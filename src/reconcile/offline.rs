@@ -77,6 +77,7 @@ pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassEr
             branch: git.map(|git| git.branch.clone()).filter(|branch| branch != "HEAD"),
             dirty: is_dirty(&reading),
             files: reading.files.len(),
+            revision: None,
         },
         api: None,
         plan,

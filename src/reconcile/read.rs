@@ -1,7 +1,7 @@
 //! The directory → files read, parsed and selected.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use crate::diagnostic::Diagnostic;
 use crate::manifest::node::{Node, Value};
@@ -13,7 +13,7 @@ use crate::manifest::{globs, vars, yaml};
 use crate::model::{Origin, RepoPath};
 use crate::report::diagnostics::Texts;
 use crate::settings::Declared;
-use crate::source::{GitFacts, Worktree};
+use crate::source::{Export, GitFacts, SourceError, Worktree};
 
 use super::Request;
 use super::error::PassError;
@@ -38,9 +38,36 @@ pub struct Reading {
     pub complete: bool,
     /// Problems and remarks.
     pub diagnostics: Vec<Diagnostic>,
+    /// The files of the commit that is read, once a program needed them.
+    export: OnceLock<Option<Export>>,
 }
 
 impl Reading {
+    /// The copy of the commit that is read, made when first asked for; none where the files on disk are meant.
+    ///
+    /// # Errors
+    /// A commit that cannot be written down.
+    pub fn export(&self) -> Result<Option<&Export>, SourceError> {
+        if self.export.get().is_none() {
+            let made = self.worktree.export()?;
+            return Ok(self.export.get_or_init(|| made).as_ref());
+        }
+        Ok(self.export.get().and_then(Option::as_ref))
+    }
+
+    /// Where programs find a directory of what is read: on disk, or in the copy of a commit.
+    ///
+    /// # Errors
+    /// A commit that cannot be written down.
+    pub fn workplace(&self, dir: &RepoPath) -> Result<PathBuf, SourceError> {
+        Ok(match self.export()? {
+            Some(export) if dir.as_str().is_empty() => export.root().to_owned(),
+            Some(export) => export.root().join(dir.as_str()),
+            None => self.worktree.absolute(dir),
+        })
+    }
+
+
     /// Reads the texts that diagnostics point into: those of flows besides those of the files that declare them.
     pub fn show(&mut self, diagnostics: &[Diagnostic]) {
         for label in diagnostics.iter().flat_map(|d| &d.labels) {
@@ -68,16 +95,17 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
     let mut reader = Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true };
     let project = reader.project()?;
     let environment = reader.environment(&project)?;
-    let (git, remarks) = match request.guarded {
-        true => crate::source::git::commit_facts(reader.worktree.root()),
-        false => crate::source::git::facts(reader.worktree.root()),
+    let (git, remarks) = match (&request.at, request.guarded) {
+        // What is compared differs in its files only.
+        (Some(_), true) => crate::source::git::commit_facts(reader.worktree.root()),
+        (Some(_) | None, _) => reader.worktree.git_facts(),
     };
     reader.diagnostics.extend(remarks);
     let files = reader.files(&project, environment)?;
     let mut selecting = match select(&files, &request.selection) {
         Ok(selecting) => selecting,
         // What is meant now need not have been there then.
-        Err(_) if request.at.is_some() => Selecting::default(),
+        Err(_) if request.is_base() => Selecting::default(),
         Err(sentence) => return Err(PassError::Usage(sentence)),
     };
     reader.unnamed(&mut selecting);
@@ -95,6 +123,7 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
         selecting,
         complete,
         diagnostics: reader.diagnostics,
+        export: OnceLock::new(),
     })
 }
 
@@ -102,7 +131,7 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
 /// when everything is read.
 pub fn declared_api(request: &Request) -> Declared {
     let Some(name) = request.env_name.as_deref() else { return Declared::default() };
-    let Ok(worktree) = Worktree::open(&request.path) else { return Declared::default() };
+    let Ok(worktree) = open(request) else { return Declared::default() };
     let mut reader = Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true };
     let Ok(mut project) = reader.project() else { return Declared::default() };
     match project.environments.shift_remove(name).and_then(|environment| environment.api) {
@@ -180,7 +209,7 @@ impl<'a> Reader<'a> {
         if project.environments.contains_key(name) {
             return Ok(Some(name));
         }
-        if self.request.at.is_some() {
+        if self.request.is_base() {
             return Ok(None);
         }
         let known: Vec<&str> = project.environments.keys().map(String::as_str).collect();
@@ -223,7 +252,7 @@ impl<'a> Reader<'a> {
         let path = self.inside(Path::new(file))?;
         match self.worktree.read(&path)? {
             Some(_) => Ok(Some(path)),
-            None if self.request.at.is_some() => Ok(None),
+            None if self.request.is_base() => Ok(None),
             None => Err(PassError::Usage(format!("there is no file `{file}` in {}", self.request.path.display()))),
         }
     }

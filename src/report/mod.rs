@@ -28,6 +28,9 @@ pub struct Source {
     pub dirty: bool,
     /// How many files declare something.
     pub files: usize,
+    /// What `--rev` named: the files are those of that commit and not those on disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
 }
 
 /// The API the plan was made against; absent when there is none.

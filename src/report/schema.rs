@@ -52,7 +52,9 @@ fn document(file: &str, title: &str, change: Value) -> Value {
             "source": {
                 "type": "object",
                 "required": ["commit", "branch", "dirty", "files"],
-                "properties": { "commit": text_or_null, "branch": text_or_null, "dirty": { "type": "boolean" }, "files": count },
+                "properties": { "commit": text_or_null, "branch": text_or_null, "dirty": { "type": "boolean" }, "files": count,
+                    "revision": { "type": "string", "description": "What `--rev` named: the files are those of that commit." },
+                },
             },
             "api": {
                 "type": ["object", "null"],

@@ -71,6 +71,8 @@ pub fn header(report: &Report, look: Look) -> String {
         (None, Some(commit)) => format!("  {}", short(commit)),
         (_, None) => String::new(),
     };
+    let named = report.source.revision.as_ref().filter(|named| !report.source.commit.iter().any(|c| c.starts_with(*named)));
+    let named = named.map(|named| format!(" ({})", printable(named))).unwrap_or_default();
     let dirty = if report.source.dirty { " + local changes" } else { "" };
     let against = report.base.revision.as_ref().map(|revision| {
         let commit = report.base.commit.as_deref().unwrap_or_default();
@@ -81,7 +83,7 @@ pub fn header(report: &Report, look: Look) -> String {
         Some(api) => format!("{} (Prefect {})", api.url, api.version),
         None => "an empty workspace (no API configured)".to_owned(),
     };
-    format!("{bold}{}{bold:#}{source}{dirty}  →  {target}\n\n", printable(&report.scope))
+    format!("{bold}{}{bold:#}{source}{named}{dirty}  →  {target}\n\n", printable(&report.scope))
 }
 
 fn short(commit: &str) -> &str {

@@ -19,10 +19,8 @@ pub fn changed_since(dir: &Path, revision: &str) -> Result<BTreeSet<RepoPath>, S
     let git = |error: git2::Error| failed(error.message());
     let repo = open(dir).map_err(git)?.ok_or_else(|| failed("there is none"))?;
     let found = repo.revparse_single(revision).and_then(|object| object.peel_to_commit());
-    let tree = found.and_then(|commit| commit.tree()).map_err(|error| SourceError::Revision {
-        revision: revision.to_owned(),
-        message: error.message().to_owned(),
-    })?;
+    let tree =
+        found.and_then(|commit| commit.tree()).map_err(|error| SourceError::revision(&repo, revision, &error))?;
     let mut options = git2::DiffOptions::new();
     options.include_untracked(true).recurse_untracked_dirs(true).include_typechange(true).update_index(false);
     let diff = repo.diff_tree_to_workdir_with_index(Some(&tree), Some(&mut options)).map_err(git)?;
@@ -37,5 +35,5 @@ pub fn changed_since(dir: &Path, revision: &str) -> Result<BTreeSet<RepoPath>, S
 #[cfg(not(feature = "git"))]
 pub fn changed_since(_dir: &Path, revision: &str) -> Result<BTreeSet<RepoPath>, SourceError> {
     let message = "this reconcile was built without git".to_owned();
-    Err(SourceError::Revision { revision: revision.to_owned(), message })
+    Err(SourceError::Revision { revision: revision.to_owned(), message, shallow: None })
 }

@@ -12,6 +12,13 @@ impl Worktree {
     /// When the repository cannot be read, or the directory leads out of it.
     #[cfg(feature = "git")]
     pub fn tree_digest(&self, dir: &RepoPath) -> Result<Option<String>, SourceError> {
+        if let Some(revision) = self.revision() {
+            let path = revision.inside(dir);
+            let found = libgit::of_commit(&revision.repository(), revision.ids().1, &path);
+            return found
+                .map(Some)
+                .map_err(|error| SourceError::Git { path: dir.as_str().into(), message: error.message().to_owned() });
+        }
         let Some(real) = self.resolve(dir)? else { return Ok(None) };
         libgit::of_directory(&real)
             .map_err(|error| SourceError::Git { path: real.clone(), message: error.message().to_owned() })
@@ -32,7 +39,7 @@ mod libgit {
     use std::io::{self, Read};
     use std::path::Path;
 
-    use git2::{Error, ErrorCode, Repository};
+    use git2::{Error, ErrorCode, Oid, Repository, Tree};
     use sha2::{Digest, Sha256};
 
     use crate::source::git::libgit::{open, place, status_options};
@@ -44,6 +51,13 @@ mod libgit {
         let Some(repo) = open(dir)? else { return Ok(None) };
         let Some((_, subdir)) = place(&repo, dir) else { return Ok(None) };
         of_repository(&repo, subdir.as_str(), 0).map(Some)
+    }
+
+    /// The same of a commit as of a work tree in which it is checked out.
+    pub(super) fn of_commit(repo: &Repository, tree: Oid, subdir: &str) -> Result<String, Error> {
+        let mut sha = Sha256::new();
+        field(&mut sha, id_below(&repo.find_tree(tree)?, subdir).as_bytes());
+        Ok(format!("sha256:{}", hex(&sha.finalize())))
     }
 
     fn of_repository(repo: &Repository, subdir: &str, depth: usize) -> Result<String, Error> {
@@ -76,10 +90,14 @@ mod libgit {
             }
             Err(error) => return Err(error),
         };
+        Ok(id_below(&tree, subdir))
+    }
+
+    fn id_below(tree: &Tree<'_>, subdir: &str) -> String {
         if subdir.is_empty() {
-            return Ok(tree.id().to_string());
+            return tree.id().to_string();
         }
-        Ok(tree.get_path(Path::new(subdir)).map_or_else(|_| "none".to_owned(), |entry| entry.id().to_string()))
+        tree.get_path(Path::new(subdir)).map_or_else(|_| "none".to_owned(), |entry| entry.id().to_string())
     }
 
     /// What is on disk in place of what the commit has.

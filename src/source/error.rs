@@ -77,6 +77,8 @@ pub enum SourceError {
         revision: String,
         /// What libgit2 says.
         message: String,
+        /// Whether the clone holds only the last commits; none where there is no git at all.
+        shallow: Option<bool>,
     },
     /// The git repository cannot be read.
     #[error("read the git repository of `{path}`: {message}")]
@@ -89,6 +91,40 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// A commit that is not there.
+    #[cfg(feature = "git")]
+    pub(super) fn revision(repo: &git2::Repository, revision: &str, error: &git2::Error) -> SourceError {
+        let message = error.message().to_owned();
+        SourceError::Revision { revision: revision.to_owned(), message, shallow: Some(repo.is_shallow()) }
+    }
+
+    /// The next step, where there is one.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            SourceError::Revision { shallow: Some(true), .. } => Some(
+                "this clone is shallow and holds few commits: `git fetch --unshallow` gets the others (`fetch-depth: 0` \
+                 of actions/checkout)"
+                    .to_owned(),
+            ),
+            SourceError::Revision { shallow: Some(false), revision, .. } => Some(format!(
+                "`git log --all` shows which commits are there; if it stands elsewhere only, fetch it first: `git fetch \
+                 origin {}`",
+                revision.strip_prefix("origin/").unwrap_or(revision)
+            )),
+            SourceError::Open { .. }
+            | SourceError::NotASource { .. }
+            | SourceError::Glob(_)
+            | SourceError::Outside { .. }
+            | SourceError::GitInternal { .. }
+            | SourceError::NotAFile { .. }
+            | SourceError::TooLarge { .. }
+            | SourceError::Io { .. }
+            | SourceError::Private { .. }
+            | SourceError::Revision { shallow: None, .. }
+            | SourceError::Git { .. } => None,
+        }
+    }
+
     /// Whether waiting can help; true of an interrupted or busy disk only.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -54,6 +54,26 @@ pub fn commit_facts(dir: &Path) -> (Option<GitFacts>, Vec<Diagnostic>) {
     told(dir, false)
 }
 
+/// The facts of a commit that is not checked out: no branch is, and nothing differs from it.
+#[cfg(feature = "git")]
+pub(super) fn facts_at(
+    repo: &git2::Repository,
+    dir: &Path,
+    commit: git2::Oid,
+) -> Result<Option<GitFacts>, git2::Error> {
+    let Some((root, subdir)) = libgit::place(repo, dir) else { return Ok(None) };
+    let commit = repo.find_commit(commit)?;
+    Ok(Some(GitFacts {
+        root,
+        subdir,
+        commit: commit.id().to_string(),
+        branch: "HEAD".to_owned(),
+        message: libgit::message(&commit),
+        remote_url: libgit::remote_url(repo)?,
+        dirty: false,
+    }))
+}
+
 #[cfg(feature = "git")]
 fn told(dir: &Path, status: bool) -> (Option<GitFacts>, Vec<Diagnostic>) {
     match libgit::open(dir).and_then(|repo| repo.map_or(Ok(None), |repo| libgit::facts(&repo, dir, status))) {
@@ -142,7 +162,7 @@ pub(super) mod libgit {
     }
 
     /// The message as `git log` would print it in UTF-8, as far as that can be told.
-    fn message(commit: &Commit<'_>) -> String {
+    pub(super) fn message(commit: &Commit<'_>) -> String {
         let bytes = commit.message_bytes();
         let encoding = commit.message_encoding().ok().flatten().unwrap_or("utf-8").to_ascii_lowercase();
         match encoding.as_str() {
@@ -151,7 +171,7 @@ pub(super) mod libgit {
         }
     }
 
-    fn remote_url(repo: &Repository) -> Result<Option<String>, Error> {
+    pub(super) fn remote_url(repo: &Repository) -> Result<Option<String>, Error> {
         match repo.config()?.snapshot()?.get_bytes("remote.origin.url") {
             Ok(url) => Ok(String::from_utf8(url.to_vec()).ok()),
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),

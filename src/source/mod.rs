@@ -4,6 +4,7 @@ mod changed;
 mod digest;
 mod discover;
 mod error;
+mod export;
 pub mod git;
 mod ignores;
 #[cfg(feature = "git")]
@@ -13,5 +14,6 @@ mod worktree;
 pub use changed::changed_since;
 pub use discover::Found;
 pub use error::SourceError;
+pub use export::Export;
 pub use git::GitFacts;
 pub use worktree::{FILE_LIMIT, Worktree};

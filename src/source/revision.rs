@@ -51,9 +51,10 @@ impl Revision {
         let git = |error: git2::Error| failed(error.message().to_owned());
         let repo = open(dir).map_err(git)?.ok_or_else(|| failed("there is none".to_owned()))?;
         let (_, subdir) = place(&repo, dir).ok_or_else(|| failed("it has no work tree".to_owned()))?;
-        let found = repo.revparse_single(revision).and_then(|object| object.peel_to_commit()).map_err(|error| {
-            SourceError::Revision { revision: revision.to_owned(), message: error.message().to_owned() }
-        })?;
+        let found = repo
+            .revparse_single(revision)
+            .and_then(|object| object.peel_to_commit())
+            .map_err(|error| SourceError::revision(&repo, revision, &error))?;
         let (commit, tree) = (found.id(), found.tree_id());
         drop(found);
         Ok(Revision { repo: Mutex::new(repo), commit, tree, subdir })
@@ -64,10 +65,29 @@ impl Revision {
         self.commit.to_string()
     }
 
+    /// The commit and its tree.
+    pub(super) fn ids(&self) -> (Oid, Oid) {
+        (self.commit, self.tree)
+    }
+
+    /// The directory that is read, from the top of the repository.
+    pub(super) fn subdir(&self) -> &str {
+        self.subdir.as_str()
+    }
+
+    /// A directory below the one that is read, from the top of the repository.
+    pub(super) fn inside(&self, dir: &RepoPath) -> String {
+        self.subdir.join(dir.as_str()).as_str().to_owned()
+    }
+
+    pub(super) fn repository(&self) -> std::sync::MutexGuard<'_, Repository> {
+        self.repo.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// The content of a file; none if the commit has no such file.
     pub(super) fn read(&self, path: &RepoPath) -> Result<Option<Vec<u8>>, SourceError> {
         let failed = |error: git2::Error| self.failed(path, &error);
-        let repo = self.repo.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let repo = self.repository();
         let tree = repo.find_tree(self.tree).map_err(failed)?;
         let Some((id, kind)) = self.resolve(&repo, &tree, path)? else { return Ok(None) };
         match kind {
@@ -142,7 +162,7 @@ impl Revision {
     /// are repositories within the repository.
     pub(super) fn discover(&self, root: &Path, include: &Globs, exclude: &Globs) -> Result<Found, SourceError> {
         let failed = |error: git2::Error| self.failed(&self.subdir, &error);
-        let repo = self.repo.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let repo = self.repository();
         let top = repo.find_tree(self.tree).map_err(failed)?;
         let mut walk =
             Walk { revision: self, repo: &repo, top: &top, include, exclude, seen: 0, found: Found::default() };

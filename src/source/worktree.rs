@@ -80,7 +80,7 @@ impl Worktree {
     #[cfg(not(feature = "git"))]
     pub fn at(self, revision: &str) -> Result<Worktree, SourceError> {
         let message = "this reconcile was built without git".to_owned();
-        Err(SourceError::Revision { revision: revision.to_owned(), message })
+        Err(SourceError::Revision { revision: revision.to_owned(), message, shallow: None })
     }
 
     /// The full id of the commit that is read in the place of the files.
@@ -89,6 +89,20 @@ impl Worktree {
         return self.revision.as_ref().map(|revision| revision.commit());
         #[cfg(not(feature = "git"))]
         None
+    }
+
+    /// The git facts of what is read: of the commit if one is, else of the one that is checked out. A tree that is not
+    /// trusted is not compared with its commit.
+    pub fn git_facts(&self) -> (Option<super::GitFacts>, Vec<crate::diagnostic::Diagnostic>) {
+        #[cfg(feature = "git")]
+        if let Some(revision) = &self.revision {
+            let (repo, (commit, _)) = (revision.repository(), revision.ids());
+            return (super::git::facts_at(&repo, &self.root, commit).ok().flatten(), Vec::new());
+        }
+        match self.guarded {
+            true => super::git::commit_facts(&self.root),
+            false => super::git::facts(&self.root),
+        }
     }
 
     #[cfg(feature = "git")]

@@ -10,6 +10,7 @@ mod explain;
 mod faults;
 mod floors;
 mod flow_facts;
+mod going_back;
 mod impact;
 mod json_mode;
 mod local_server;
