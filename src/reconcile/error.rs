@@ -86,10 +86,7 @@ impl PassError {
                 Some(format!("let it finish, or wait for it with `--lock-timeout 10m`; {gone}"))
             }
             PassError::Stale { .. } => Some("nothing was written; plan again and review the new plan".to_owned()),
-            PassError::Usage(_)
-            | PassError::Step { .. }
-            | PassError::Ledger(_)
-            | PassError::Interrupted => None,
+            PassError::Usage(_) | PassError::Step { .. } | PassError::Ledger(_) | PassError::Interrupted => None,
         }
     }
 }

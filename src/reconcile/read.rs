@@ -67,7 +67,6 @@ impl Reading {
         })
     }
 
-
     /// Reads the texts that diagnostics point into: those of flows besides those of the files that declare them.
     pub fn show(&mut self, diagnostics: &[Diagnostic]) {
         for label in diagnostics.iter().flat_map(|d| &d.labels) {

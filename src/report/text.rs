@@ -71,7 +71,8 @@ pub fn header(report: &Report, look: Look) -> String {
         (None, Some(commit)) => format!("  {}", short(commit)),
         (_, None) => String::new(),
     };
-    let named = report.source.revision.as_ref().filter(|named| !report.source.commit.iter().any(|c| c.starts_with(*named)));
+    let named =
+        report.source.revision.as_ref().filter(|named| !report.source.commit.iter().any(|c| c.starts_with(*named)));
     let named = named.map(|named| format!(" ({})", printable(named))).unwrap_or_default();
     let dirty = if report.source.dirty { " + local changes" } else { "" };
     let against = report.base.revision.as_ref().map(|revision| {
