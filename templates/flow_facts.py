@@ -6,6 +6,7 @@ def flow_facts(question):
 
     os.chdir(question["cwd"])
     fallbacks = watch_fallback()
+    reads = Reads()
 
     async def load():
         # `prefect deploy` loads flows while its event loop runs; code at import time can tell the difference.
@@ -17,7 +18,57 @@ def flow_facts(question):
         raise explain(error, question["entrypoint"]) from None
     if fallbacks:
         answer["fallback"] = fallbacks[0]
+    answer["reads"] = None if fallbacks else reads.told()
     return answer
+
+
+class Reads:
+    """Which files an answer rests on: those that are opened while the flow is loaded, whether they exist or not."""
+
+    MOST = 10000
+    BEYOND = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect")
+
+    def __init__(self):
+        self.paths, self.beyond, self.on = set(), False, True
+        self.modules = set(sys.modules)
+        sys.addaudithook(self.hook)
+
+    def hook(self, event, args):
+        if not self.on:
+            return
+        if event == "open" and isinstance(args[0], (str, bytes)):
+            if len(self.paths) < self.MOST:
+                self.paths.add(os.path.abspath(os.fsdecode(args[0])))
+            else:
+                self.beyond = True
+        elif event in self.BEYOND:
+            self.beyond = True
+
+    def told(self):
+        """The files that are neither Python's nor the system's; None if it rests on more than files."""
+        self.on = False
+        if self.beyond:
+            return None
+        for name in set(sys.modules) - self.modules:
+            path = getattr(sys.modules[name], "__file__", None)
+            if isinstance(path, str):
+                self.paths.add(os.path.abspath(path))
+        own = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
+        own += ["/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev", "/System", "/Library"]
+        own = tuple({os.path.join(path, "") for place in own for path in (place, os.path.realpath(place))})
+        return sorted({source_of(path) for path in self.paths if not path.startswith(own)})
+
+
+def source_of(path):
+    """The source that stands behind a compiled file."""
+    if not path.endswith(".pyc"):
+        return path
+    import importlib.util
+
+    try:
+        return importlib.util.source_from_cache(path)
+    except ValueError:
+        return path
 
 
 def facts_of(entrypoint):

@@ -88,8 +88,9 @@ pub(super) fn read(documents: &Documents, scope: &str, name: &str) -> Result<Led
         commit: main["commit"].as_str().map(str::to_owned),
         owned: owned.ok_or_else(|| broken("`owned` cannot be read"))?,
         pending: pending.ok_or_else(|| broken("`pending` cannot be read"))?,
-        builds: map("builds")?.into_iter().collect(),
-        flows: map("flows")?.into_iter().collect(),
+        // What is only remembered can be found out again.
+        builds: map("builds").unwrap_or_default().into_iter().collect(),
+        flows: map("flows").unwrap_or_default().into_iter().collect(),
         digest_key: key,
     })
 }

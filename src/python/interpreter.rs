@@ -14,13 +14,6 @@ pub struct Interpreter {
     pub prefect: String,
 }
 
-impl Interpreter {
-    /// What answers depend on beside the project's files: part of the key under which they are kept.
-    pub fn fingerprint(&self) -> String {
-        format!("{} python {} prefect {}", self.path.display(), self.python, self.prefect)
-    }
-}
-
 /// A place where a Python may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {

@@ -7,12 +7,14 @@
 //! The program itself is `templates/helper.py` with `flow_facts.py` and `run_step.py`; it needs only the project's Prefect.
 
 mod error;
+mod fingerprint;
 mod helper;
 mod interpreter;
 mod process;
 mod protocol;
 
 pub use error::{Failure, FailureKind, PythonError};
+pub use fingerprint::fingerprint;
 pub use helper::{HelperOptions, PythonHelper};
 pub use interpreter::{Candidate, Interpreter, candidates};
 pub use protocol::{FlowAnswer, Question, StepAnswer, StepCall, Stream};

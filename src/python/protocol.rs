@@ -40,6 +40,8 @@ pub struct FlowAnswer {
     pub facts: FlowFacts,
     /// Why the file could not be imported, when Prefect read the flow from its syntax instead.
     pub fallback: Option<String>,
+    /// The files that the answer rests on, absolute, existing or not; none if it rests on more than files.
+    pub reads: Option<Vec<PathBuf>>,
 }
 
 /// A step function to call.
@@ -107,10 +109,11 @@ pub(super) struct RawFacts {
     #[serde(flatten)]
     facts: FlowFacts,
     fallback: Option<String>,
+    reads: Option<Vec<PathBuf>>,
 }
 
 impl From<RawFacts> for FlowAnswer {
     fn from(raw: RawFacts) -> Self {
-        FlowAnswer { facts: raw.facts, fallback: raw.fallback }
+        FlowAnswer { facts: raw.facts, fallback: raw.fallback, reads: raw.reads }
     }
 }

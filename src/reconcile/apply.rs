@@ -20,6 +20,7 @@ use crate::resource::deployment::create_body;
 use super::builds::Builds;
 use super::keep::Keeper;
 use super::lock::{Guard, LockLost};
+use super::remember;
 use super::{Decided, Pass};
 
 /// What became of every change.
@@ -68,7 +69,10 @@ pub async fn apply(
     keeper.ledger.commit = pass.reading.git.as_ref().map(|git| git.commit.clone());
     if decided.desired.complete {
         keeper.ledger.builds.clear();
+        keeper.ledger.flows.clear();
     }
+    keeper.ledger.flows.extend(pass.flows.to_remember().clone());
+    keeper.ledger.flows = remember::bounded(&keeper.ledger.flows);
     keeper.ledger.builds.extend(builds.to_remember().clone());
     for gone in &decided.planned.gone {
         keeper.ledger.owned.remove(gone);

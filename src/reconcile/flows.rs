@@ -1,7 +1,10 @@
 //! What is known of the flows behind the entrypoints: read from their files, or asked of Python.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::flow::{self, Answer, Entrypoint, Reason, Sources};
@@ -16,6 +19,7 @@ use super::Request;
 use super::error::PassError;
 use super::gather::Asked;
 use super::read::Reading;
+use super::remember::Memory;
 
 /// An entrypoint as seen from a directory.
 type Seen = (RepoPath, String);
@@ -25,11 +29,18 @@ type Seen = (RepoPath, String);
 pub struct Answers {
     known: BTreeMap<Seen, FlowAnswer>,
     open: BTreeMap<Seen, Vec<Reason>>,
+    /// What the ledger shall remember of what Python said, now or earlier.
+    remembered: BTreeMap<String, Value>,
     /// Problems and remarks.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Answers {
+    /// What the ledger remembers.
+    pub fn to_remember(&self) -> &BTreeMap<String, Value> {
+        &self.remembered
+    }
+
     /// What is known of a declaration's flow; `None` when it is invalid.
     pub fn of(&self, filled: &Filled) -> Option<&FlowAnswer> {
         self.known.get(&seen(filled))
@@ -65,6 +76,21 @@ pub fn read_statically(reading: &Reading, filled: &[Filled]) -> Answers {
         }
     }
     answers
+}
+
+/// Fills in what Python said on an earlier day, as far as it still holds. No code is run.
+pub fn recall(request: &Request, reading: &Reading, asked: &Asked, answers: &mut Answers) {
+    if answers.open.is_empty() || asked.ledger.flows.is_empty() {
+        return;
+    }
+    let candidates = pythons(request, reading);
+    let memory = Memory::new(request, reading, &asked.ledger, &candidates);
+    for seen in answers.open.keys().cloned().collect::<Vec<Seen>>() {
+        let Some((facts, (name, entry))) = memory.find(&seen.0, &seen.1) else { continue };
+        answers.open.remove(&seen);
+        answers.known.insert(seen, FlowAnswer::Known(facts));
+        answers.remembered.insert(name, entry);
+    }
 }
 
 /// The files that a flow is made of, as far as they can be known without Python.
@@ -117,7 +143,6 @@ pub async fn ask_python(
     filled: &[Filled],
     answers: &mut Answers,
 ) -> Result<(), PassError> {
-    let _ = asked;
     if answers.open.is_empty() || crate::diagnostic::has_errors(&answers.diagnostics) {
         return Ok(());
     }
@@ -131,13 +156,18 @@ pub async fn ask_python(
     };
     (request.say)(&format!("asking {} about {}", helper.interpreter().path.display(), flows(answers.open.len())));
     let open: Vec<Seen> = answers.open.keys().cloned().collect();
-    let question = |(dir, entrypoint): &Seen| {
-        Ok(Question { entrypoint: entrypoint.clone(), cwd: reading.workplace(dir)? })
-    };
+    let question =
+        |(dir, entrypoint): &Seen| Ok(Question { entrypoint: entrypoint.clone(), cwd: reading.workplace(dir)? });
     let questions = open.iter().map(question).collect::<Result<Vec<Question>, PassError>>()?;
+    let python = helper.interpreter().path.clone();
+    let candidates = pythons(request, reading);
+    let memory = Memory::new(request, reading, &asked.ledger, &candidates);
     for (seen, answer) in open.into_iter().zip(helper.flow_facts(&questions).await) {
         match answer {
             Ok(answer) => {
+                let files = answer.reads.and_then(|reads| within(reading, &reads));
+                let entry = files.and_then(|files| memory.entry(&python, (&seen.0, &seen.1), &answer.facts, files));
+                answers.remembered.extend(entry);
                 answers.known.insert(seen.clone(), FlowAnswer::Known(answer.facts));
             }
             Err(error) => {
@@ -155,8 +185,36 @@ pub async fn ask_python(
     Ok(())
 }
 
+/// Absolute paths as paths of the repository; none if one of them lies elsewhere.
+fn within(reading: &Reading, paths: &[PathBuf]) -> Option<BTreeSet<RepoPath>> {
+    let root = reading.workplace(&RepoPath::new("")).ok()?;
+    let top = match reading.export().ok()? {
+        Some(export) => export.top().canonicalize().ok()?,
+        None => reading.worktree.repository().to_owned(),
+    };
+    let one = |path: &PathBuf| {
+        let above = root.ancestors().take_while(|dir| dir.starts_with(&top)).enumerate();
+        above.into_iter().find_map(|(climbed, dir)| {
+            let below = path.strip_prefix(dir).ok()?.to_str()?;
+            Some(RepoPath::new(&format!("{}{below}", "../".repeat(climbed))))
+        })
+    };
+    paths.iter().map(one).collect()
+}
+
 fn flows(n: usize) -> String {
     crate::report::count(n, "flow", "flows")
+}
+
+/// Where a Python may be, in the order in which it is looked for.
+fn pythons(request: &Request, reading: &Reading) -> Vec<Candidate> {
+    let root = reading.worktree.root();
+    let configured = reading.project.python.as_ref().map(PathBuf::from);
+    let mut found = candidates(request.python.as_deref(), configured.as_deref(), root, &request.environment);
+    if let Some(path) = request.fallback_python.clone().filter(|_| !found.iter().any(|one| one.explicit)) {
+        found.push(Candidate { path, named_by: "the private server", explicit: false });
+    }
+    found
 }
 
 /// Starts the helper in the environment that decision and documentation grant it.
@@ -164,12 +222,7 @@ fn flows(n: usize) -> String {
 /// # Errors
 /// No usable Python, or a commit that cannot be written down.
 pub async fn start(request: &Request, reading: &Reading) -> Result<PythonHelper, PassError> {
-    let root = reading.worktree.root();
-    let configured = reading.project.python.as_ref().map(std::path::PathBuf::from);
-    let mut found = candidates(request.python.as_deref(), configured.as_deref(), root, &request.environment);
-    if let Some(path) = request.fallback_python.clone().filter(|_| !found.iter().any(|one| one.explicit)) {
-        found.push(Candidate { path, named_by: "the private server", explicit: false });
-    }
+    let found = pythons(request, reading);
     let env = environment::foreign(&request.environment, &reading.project.step_env);
     let mut options = HelperOptions::new(reading.workplace(&RepoPath::new(""))?, env);
     options.cancel = request.stop.clone();

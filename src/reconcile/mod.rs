@@ -16,6 +16,7 @@ pub mod offline;
 pub mod origins;
 mod owners;
 pub mod read;
+mod remember;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -179,7 +180,7 @@ impl<'a> Pass<'a> {
     }
 
     /// A pass over what was read and asked before, as of `now`: a function of its inputs but for the flows' files, which
-    /// it reads and does not run.
+    /// it reads and does not run, and for the names of what is installed beside the Python that would run them.
     pub fn from_parts(
         request: &'a Request,
         api: Option<&'a Api>,
@@ -193,6 +194,7 @@ impl<'a> Pass<'a> {
         let filled: Vec<Filled> =
             selected.filter_map(|one| resolve::filled(one, &asked.facts, &mut diagnostics)).collect();
         let mut flows = flows::read_statically(&reading, &filled);
+        flows::recall(request, &reading, &asked, &mut flows);
         diagnostics.append(&mut flows.diagnostics);
         without_echoes(told, &mut diagnostics);
         reading.show(&diagnostics);

@@ -22,6 +22,7 @@ mod plan_cases;
 mod plan_is_safe;
 mod properties;
 mod python_helper;
+mod remembered;
 mod render;
 mod saved_plans;
 mod schedules;
