@@ -14,13 +14,12 @@ use super::{Planned, diff};
 pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
     let mut taken: Vec<String> = Vec::new();
     for automation in &wanted.automations {
-        let declared = digest(automation, ledger).map(|digest| (Path::root(), digest)).into_iter().collect();
-        planned.declared.insert(automation.key.clone(), declared);
+        planned.declared.insert(automation.key.clone(), declared(automation, ledger));
         let owner = planned.ids.get(&wanted.key).cloned();
         match find(automation, owner.as_deref(), observed, ledger, &taken) {
             Some(found) => {
                 taken.push(id_of(found));
-                replace(automation, found, owner.as_deref(), ledger, planned);
+                replace(automation, found, owner.as_deref(), wanted.strict, ledger, planned);
             }
             None => create(automation, ledger, planned),
         }
@@ -64,6 +63,14 @@ fn create(wanted: &Automation, ledger: &Ledger, planned: &mut Planned) {
     planned.push(change(wanted, Action::Create, because, declared_fields(wanted)), vec![write]);
 }
 
+/// The digest of the whole, and of each part that the trigger declares.
+fn declared(wanted: &Automation, ledger: &Ledger) -> Declared {
+    let body = wanted.made.body.as_map().into_iter().flatten();
+    let parts = body.filter(|(key, _)| !wanted.made.defaults.contains(&key.as_str()));
+    let parts = parts.filter_map(|(key, value)| Some((Path::of(key), diff::digest_of(value, &ledger.digest_key)?)));
+    digest(wanted, ledger).map(|digest| (Path::root(), digest)).into_iter().chain(parts).collect()
+}
+
 /// What its trigger says, so that a reviewed plan covers it.
 fn declared_fields(wanted: &Automation) -> Vec<FieldChange> {
     let body = wanted.made.body.as_map().into_iter().flatten();
@@ -71,15 +78,23 @@ fn declared_fields(wanted: &Automation) -> Vec<FieldChange> {
     declared.map(|(key, value)| FieldChange { path: Path::of(key), before: None, after: Some(value.clone()) }).collect()
 }
 
-fn replace(wanted: &Automation, found: &Value, owner: Option<&str>, ledger: &Ledger, planned: &mut Planned) {
+fn replace(
+    wanted: &Automation,
+    found: &Value,
+    owner: Option<&str>,
+    strict: bool,
+    ledger: &Ledger,
+    planned: &mut Planned,
+) {
     let id = id_of(found);
     planned.ids.insert(wanted.key.clone(), id.clone());
-    let body = wanted.made.complete(owner.unwrap_or_default());
-    let body = with_ids(&body, &wanted.made.owner, owner);
     let owned = ledger.owned.get(&wanted.key);
     let nothing = Declared::new();
     let declared = owned.map_or(&nothing, |owned| &owned.declared);
-    let sides = diff::Sides { owned: declared, digest_key: &ledger.digest_key, strict: false };
+    let sides = diff::Sides { owned: declared, digest_key: &ledger.digest_key, strict };
+    let made = beside(&wanted.made, found, &sides);
+    let body = made.complete(owner.unwrap_or_default());
+    let body = with_ids(&body, &wanted.made.owner, owner);
     let fields = differences(&body, found, sides.was_secret(&Path::root()));
     if fields.is_empty() {
         match owned {
@@ -96,8 +111,22 @@ fn replace(wanted: &Automation, found: &Value, owner: Option<&str>, ledger: &Led
         Some(digest) if Some(&digest) == as_applied => Because::Drift,
         _ => Because::Git,
     };
-    let write = Write::ReplaceAutomation { id, made: Box::new(wanted.made.clone()) };
+    let write = Write::ReplaceAutomation { id, made: Box::new(made) };
     planned.push(change(wanted, Action::Update, because, fields), vec![write]);
+}
+
+/// The automation with what the API holds where git never spoke: a replacement is whole, and must not undo what
+/// somebody did in the web interface. What left git is reset.
+fn beside(made: &triggers::Automation, found: &Value, sides: &diff::Sides<'_>) -> triggers::Automation {
+    let mut made = made.clone();
+    if let Tree::Map(body) = &mut made.body {
+        for key in made.defaults.iter().filter(|key| !sides.strict && !sides.was_declared(&Path::of(key))) {
+            if let Some(value) = found.get(*key).filter(|value| !value.is_null()) {
+                body.insert((*key).to_owned(), Tree::from(value));
+            }
+        }
+    }
+    made
 }
 
 /// The body with the id of its deployment in the place of the reference, if the deployment exists.

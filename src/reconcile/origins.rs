@@ -141,7 +141,13 @@ fn automation(decided: &Decided, key: &Key) -> Option<Rendered> {
     let all = decided.desired.deployments.values().flat_map(|wanted| &wanted.automations);
     let wanted = all.into_iter().find(|automation| automation.key == *key)?;
     let owner = decided.planned.ids.get(&wanted.made.owner).cloned();
-    let body = wanted.made.complete(owner.as_deref().unwrap_or_default());
+    let writes = decided.planned.writes.get(key).into_iter().flatten();
+    let replaced = writes.into_iter().find_map(|write| match write {
+        Write::ReplaceAutomation { made, .. } => Some(made),
+        _ => None,
+    });
+    let made = replaced.map_or(&wanted.made, |made| made);
+    let body = made.complete(owner.as_deref().unwrap_or_default());
     let row = |name: &String, value: &Tree| Row {
         path: Path::of(name),
         value: value.clone(),
@@ -150,9 +156,7 @@ fn automation(decided: &Decided, key: &Key) -> Option<Rendered> {
         refers: Vec::new(),
     };
     let rows = body.as_map().into_iter().flatten().map(|(name, value)| row(name, value)).collect();
-    let changes = decided.planned.writes.get(key).into_iter().flatten();
-    let replaced = changes.into_iter().any(|write| matches!(write, Write::ReplaceAutomation { .. }));
-    Some(Rendered { body: body.masked(), patch: replaced.then(|| body.masked()), rows })
+    Some(Rendered { body: body.masked(), patch: replaced.map(|_| body.masked()), rows })
 }
 
 /// One deployment under the lens.

@@ -252,6 +252,33 @@ fn automations_change_in_place_and_go_with_their_trigger() {
 }
 
 #[test]
+fn what_a_trigger_never_declared_of_its_automation_is_left_alone() {
+    let bench = Bench::new();
+    let http = bench.http();
+    let found = || http.all("automations").into_iter().next().unwrap();
+    bench.declare("triggers: [{name: t1, expect: [x]}]").apply();
+    let id = found()["id"].as_str().unwrap().to_owned();
+    http.patch(&format!("/automations/{id}"), json!({"enabled": false}));
+    bench.apply();
+    assert_eq!(found()["enabled"], false, "switched off by hand, and git never said otherwise");
+    bench.declare("triggers: [{name: t1, expect: [x], threshold: 2}]").apply();
+    assert_eq!((&found()["enabled"], &found()["trigger"]["threshold"]), (&json!(false), &json!(2)));
+    // What is declared is ours, and what is not declared any more is reset.
+    bench.declare("triggers: [{name: t1, expect: [x], enabled: true, description: words}]").apply();
+    assert_eq!((&found()["enabled"], &found()["description"]), (&json!(true), &json!("words")));
+    http.patch(&format!("/automations/{id}"), json!({"enabled": false}));
+    bench.apply();
+    assert_eq!(found()["enabled"], true);
+    bench.declare("triggers: [{name: t1, expect: [x], enabled: false, description: words}]").apply();
+    assert_eq!(found()["enabled"], false);
+    bench.declare("triggers: [{name: t1, expect: [x]}]").apply();
+    assert_eq!((&found()["enabled"], &found()["description"]), (&json!(true), &json!("")));
+    http.patch(&format!("/automations/{id}"), json!({"enabled": false}));
+    bench.declare("triggers: [{name: t1, expect: [x]}]\nlifecycle: {}").apply();
+    assert_eq!((&found()["enabled"], &found()["id"]), (&json!(false), &json!(id)));
+}
+
+#[test]
 fn a_deployment_that_left_git_is_held() {
     let bench = Bench::new();
     let both = "deployments:\n  - &d {name: d, entrypoint: \"flow.py:etl\", work_pool: {name: pool}}\n  - {<<: *d, name: gone}\n";
