@@ -1,6 +1,6 @@
 //! Build and push steps: each distinct list runs once in a pass, and not at all while nothing it sees has changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::steps::{
 };
 
 use super::error::PassError;
+use super::sight::Sight;
 use super::{Pass, flows};
 
 /// The helper process, once something needed it, and its interpreter.
@@ -88,7 +89,8 @@ pub fn remembered(pass: &Pass<'_>) -> Builds {
     builds
 }
 
-/// The digest of what a build sees: its steps, the commit and its files, and the environment that it names. `None`
+/// The digest of what a build sees: its steps, files, the environment that it names, and the commit if it asks git.
+/// Other commits that change none of these change nothing. `None`
 /// when that cannot be told, or is not wanted.
 fn cache_key(pass: &Pass<'_>, filled: &Filled) -> Option<String> {
     let reading = &pass.reading;
@@ -102,18 +104,28 @@ fn cache_key(pass: &Pass<'_>, filled: &Filled) -> Option<String> {
         return None;
     }
     let mut seen = String::new();
+    let dir = &filled.selected.dir;
+    let mut names: BTreeSet<String> = BTreeSet::new();
     if reading.project.build_cache == BuildCache::Changed {
-        seen.push_str(&reading.git.as_ref()?.commit);
-        seen.push_str(&reading.worktree.tree_digest(&filled.selected.dir).ok()??);
+        let git = reading.git.as_ref()?;
+        let sight = Sight::of(&steps, dir, &reading.worktree);
+        if sight.commit {
+            seen.push_str(&git.commit);
+        }
+        let climbs = git.subdir.as_str().split('/').filter(|part| !part.is_empty()).count();
+        let whole = RepoPath::new(&"../".repeat(climbs));
+        let part = if sight.above { &whole } else { dir };
+        seen.push_str(&reading.worktree.tree_digest(part).ok()??);
+        names = sight.env;
     }
     refers.env.extend(std::mem::take(&mut refers.outputs));
-    for name in refers.env.keys() {
-        let name = name.trim_start_matches('$');
+    names.extend(refers.env.keys().map(|name| name.trim_start_matches('$').to_owned()));
+    for name in &names {
         let value = pass.request.environment.get(name).map(String::as_str).unwrap_or_default();
         seen.push_str(&format!("\0{name}={value}"));
     }
     let secret = crate::model::Secret::text(seen).digest(&pass.asked.ledger.digest_key);
-    Some(digest(&steps, &reading.worktree.absolute(&filled.selected.dir), &secret))
+    Some(digest(&steps, &reading.worktree.absolute(dir), &secret))
 }
 
 /// Runs what has not run. This runs code of the repository.

@@ -17,6 +17,7 @@ pub mod origins;
 mod owners;
 pub mod read;
 mod remember;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
