@@ -1,8 +1,10 @@
 //! `Client`: sends one request until it is answered for good.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -29,6 +31,20 @@ pub enum Idempotency {
     Unsafe,
 }
 
+/// Whether a write may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// It may.
+    Granted,
+    /// It cannot be known just now.
+    Unknown,
+    /// It may not, and will not.
+    Gone,
+}
+
+/// Who is asked for leave before each write.
+pub(super) type Leash = Arc<dyn Fn() -> BoxFuture<'static, Leave> + Send + Sync>;
+
 /// One request.
 pub(super) struct Call<'a> {
     pub method: Method,
@@ -38,7 +54,7 @@ pub(super) struct Call<'a> {
     pub idempotency: Idempotency,
     /// The thing it is about, for messages: "the deployment `etl/nightly`".
     pub what: &'a str,
-    /// Whether it goes ahead of everything that waits for its turn.
+    /// Whether it goes ahead of everything that waits for its turn, and without leave.
     pub urgent: bool,
 }
 
@@ -102,6 +118,8 @@ struct Failed {
     /// Whether the request surely did not reach the server.
     unsent: bool,
     tls: bool,
+    /// Whether nothing may be written any more.
+    gone: bool,
 }
 
 /// What to do after one attempt.
@@ -130,6 +148,8 @@ pub(super) struct Client {
     reached: AtomicBool,
     /// How many rows a page has: 100, or what the server allows.
     pub(super) page: AtomicUsize,
+    /// While a lock is held: what keeps writes from going out after it was lost.
+    pub(super) leash: RwLock<Option<Leash>>,
     /// Ids of the automations made here.
     pub(super) made: std::sync::Mutex<std::collections::BTreeSet<String>>,
 }
@@ -147,6 +167,7 @@ impl Client {
             csrf: Csrf::new(),
             reached: AtomicBool::new(false),
             page: AtomicUsize::new(100),
+            leash: RwLock::default(),
             made: std::sync::Mutex::default(),
             connection,
         })
@@ -211,6 +232,10 @@ impl Client {
             return self.exchange(call).await;
         }
         let _permit = if call.urgent { None } else { Some(self.governor.permit().await) };
+        if !call.urgent {
+            // Now, and not before the wait for its turn: that can be long, and a process can be stopped meanwhile.
+            self.leave().await?;
+        }
         self.sent_writes.fetch_add(1, Ordering::Relaxed);
         let result = self.exchange(call).await;
         match &result {
@@ -219,6 +244,19 @@ impl Client {
             Ok(_) | Err(_) => {}
         }
         result
+    }
+
+    async fn leave(&self) -> Result<(), Failed> {
+        let leash = self.leash.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let unsent = |because: &str, gone| Failed { because: because.to_owned(), unsent: true, tls: false, gone };
+        match leash {
+            None => Ok(()),
+            Some(leash) => match leash().await {
+                Leave::Granted => Ok(()),
+                Leave::Unknown => Err(unsent("it cannot be known whether the lock is still ours", false)),
+                Leave::Gone => Err(unsent("the lock was lost", true)),
+            },
+        }
     }
 
     async fn exchange(&self, call: &Call<'_>) -> Result<Raw, Failed> {
@@ -241,7 +279,8 @@ impl Client {
             Raw { status: response.status().as_u16(), headers: response.headers().clone(), bytes: Vec::new() };
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
             if raw.bytes.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(Failed { because: "the answer does not end".to_owned(), unsent: false, tls: false });
+                let because = "the answer does not end".to_owned();
+                return Err(Failed { because, unsent: false, tls: false, gone: false });
             }
             raw.bytes.extend_from_slice(&chunk);
         }
@@ -262,10 +301,12 @@ impl Client {
         }
         if matches!(status, 408 | 429 | 502 | 503 | 504) || self.connection.retry_extra_codes.contains(&status) {
             let asked = header(&raw.headers, RETRY_AFTER.as_str());
+            // A date is one of the server's clock: ours may be wrong by hours.
+            let now = date(&raw.headers).unwrap_or_else(Timestamp::now);
             return Next::Again {
                 because: format!("the server answers {status}"),
                 undone: status == 429,
-                asked: asked.and_then(|text| retry::retry_after(&text, Timestamp::now())),
+                asked: asked.and_then(|text| retry::retry_after(&text, now)),
             };
         }
         let body = match body {
@@ -276,9 +317,7 @@ impl Client {
         match status {
             200..=299 => {
                 self.reached.store(true, Ordering::Relaxed);
-                let date = header(&raw.headers, DATE.as_str());
-                let date = date.and_then(|text| Some(jiff::fmt::rfc2822::parse(&text).ok()?.timestamp()));
-                Next::Done(Answer { status, body, date })
+                Next::Done(Answer { status, body, date: date(&raw.headers) })
             }
             401 | 403 => {
                 let said = answer::reason(&body, call.body);
@@ -302,7 +341,10 @@ impl Client {
     }
 
     /// What it means that no answer came.
-    fn lost(&self, _call: &Call<'_>, failed: Failed) -> Next {
+    fn lost(&self, call: &Call<'_>, failed: Failed) -> Next {
+        if failed.gone {
+            return Next::Stop(ApiError::Unlocked { what: call.what.to_owned() });
+        }
         let url = self.connection.url.clone();
         if failed.tls {
             return Next::Stop(ApiError::Tls { url, because: failed.because });
@@ -350,6 +392,11 @@ impl Client {
     }
 }
 
+/// What time it was at the server.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(&header(headers, DATE.as_str())?).ok()?.timestamp())
+}
+
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
@@ -367,5 +414,5 @@ fn failed(error: &reqwest::Error) -> Failed {
         }
         () => cause,
     };
-    Failed { because, unsent: error.is_connect() || error.is_builder(), tls }
+    Failed { because, unsent: error.is_connect() || error.is_builder(), tls, gone: false }
 }

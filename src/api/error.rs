@@ -99,6 +99,12 @@ pub enum ApiError {
         /// What is wrong with it.
         problem: String,
     },
+    /// It was not sent, for the lock under which it was to be written was lost before.
+    #[error("{what} was not written: the lock was lost before")]
+    Unlocked {
+        /// The thing.
+        what: String,
+    },
     /// Only Prefect Cloud has it.
     #[error("{what} exist only on Prefect Cloud, and {url} is not that")]
     CloudOnly {
@@ -113,7 +119,10 @@ impl ApiError {
     /// Whether the same may work later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            ApiError::Unreachable { .. } | ApiError::Failing { .. } | ApiError::Ambiguous { .. } => true,
+            ApiError::Unreachable { .. }
+            | ApiError::Failing { .. }
+            | ApiError::Ambiguous { .. }
+            | ApiError::Unlocked { .. } => true,
             ApiError::Setup { .. }
             | ApiError::Tls { .. }
             | ApiError::NotPrefect { .. }
@@ -155,6 +164,7 @@ impl ApiError {
             ApiError::Garbled { .. } => "E0517",
             ApiError::CloudOnly { .. } => "E0518",
             ApiError::Setup { .. } => "E0519",
+            ApiError::Unlocked { .. } => "E0523",
         }
     }
 
@@ -182,6 +192,7 @@ impl ApiError {
             ApiError::Refused { .. } => "correct what the reason names, then run again".to_owned(),
             ApiError::Failing { .. } => "look at the server's log, then run again: what is done stays done".to_owned(),
             ApiError::Ambiguous { .. } => "run again: what is there is found and not made twice".to_owned(),
+            ApiError::Unlocked { .. } => "run again: what is in is found, and nothing is made twice".to_owned(),
             ApiError::Garbled { .. } => {
                 "check that nothing between here and the server changes its answers; otherwise report this as a bug"
                     .to_owned()

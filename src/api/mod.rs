@@ -22,9 +22,11 @@ mod runs;
 mod tls;
 mod writes;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-pub use client::Idempotency;
+use futures_util::future::BoxFuture;
+
+pub use client::{Idempotency, Leave};
 pub use error::ApiError;
 pub use ledger::{LedgerTrouble, new_ledger};
 pub use lock::{Acquired, Claim, Holder, Lock};
@@ -76,6 +78,17 @@ impl Api {
     /// How many requests were sent so far.
     pub fn requests(&self) -> Requests {
         self.client.requests()
+    }
+
+    /// From now on `leave` is asked right before every write, but for signs of life of a lock: a write that waited for
+    /// its turn while the lock was lost does not go out. Clones are under the same rule.
+    pub fn ask_before_writing(&self, leave: impl Fn() -> BoxFuture<'static, Leave> + Send + Sync + 'static) {
+        *self.client.leash.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(leave));
+    }
+
+    /// From now on nobody is asked.
+    pub fn write_freely(&self) {
+        *self.client.leash.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// How the API is reached.

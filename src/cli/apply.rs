@@ -11,7 +11,7 @@ use super::args::{ApplyArgs, Bare, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
 use super::saved::{self, Saved};
-use super::{output, pass};
+use super::{last_words, output, pass};
 use crate::model::plan::Plan;
 use crate::reconcile::apply::{Outcomes, apply as carry_out};
 use crate::reconcile::builds::{self, Builds};
@@ -185,7 +185,7 @@ async fn decide(global: &Global, prepared: &Pass<'_>, builds: &Builds) -> Result
     }
     pass::show(global, &decided.diagnostics, &prepared.reading.texts);
     let report = prepared.report(&decided, Vec::new());
-    output::result(&if global.json { json(&report) } else { pass::refusal(&report.diagnostics) });
+    output::result(&if global.json { json(&report, false) } else { pass::refusal(&report.diagnostics) });
     Err(Exit::Invalid)
 }
 
@@ -228,7 +228,7 @@ async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &
         Ok(outcomes) => Sent { outcomes, ..Sent::default() },
         Err((stopped, outcomes)) => {
             output::complain(&stopped.to_string());
-            output::say(&format!("  help: {}", stopped.help()));
+            output::help(&stopped.help());
             Sent { outcomes, stopped: true, ..Sent::default() }
         }
     }
@@ -249,7 +249,7 @@ fn progress(global: &Global, length: usize) -> ProgressBar {
 fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: Sent) -> Exit {
     let report = prepared.report(decided, sent.outcomes);
     if global.json {
-        output::result(&json(&report));
+        output::result(&json(&report, sent.stopped));
     } else if sent.built || !report.outcomes.is_empty() {
         output::result(&text::applied(&report, output::look(global, args.full)));
     }
@@ -260,8 +260,13 @@ fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided,
     }
 }
 
-fn json(report: &Report) -> String {
-    format!("{:#}", report.to_json())
+/// The report, and what stopped the pass before its end.
+fn json(report: &Report, stopped: bool) -> String {
+    let mut json = report.to_json();
+    if let Some(failure) = last_words::failure().filter(|_| stopped) {
+        json["error"] = serde_json::json!(failure);
+    }
+    format!("{json:#}")
 }
 
 fn exit_of(report: &Report, args: &Apply, interrupted: bool) -> Exit {

@@ -68,7 +68,7 @@ async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<F
     let cache = local::cache_dir(|name| std::env::var(name).ok());
     let server = local::ensure(&cache, &output::say).await.map_err(|error| {
         output::complain(&error.to_string());
-        output::say(&format!("  help: {}", error.help()));
+        output::help(&error.help());
         Exit::Failed
     })?;
     let verb = if server.started { "started" } else { "using" };
@@ -84,7 +84,7 @@ fn client(connection: Connection) -> Result<Api, Exit> {
 /// Says what is wrong and the next step.
 fn told(code: &str, error: &dyn std::fmt::Display, help: &str) -> Exit {
     output::complain_with(code, &error.to_string());
-    output::say(&format!("  help: {help}"));
+    output::help(help);
     Exit::Failed
 }
 

@@ -5,6 +5,7 @@ mod args;
 mod connect;
 mod exit;
 mod explain;
+mod last_words;
 mod output;
 mod overlay;
 mod pass;
@@ -60,12 +61,26 @@ fn with_runtime(cli: Cli) -> Exit {
         Err(error) => return exit::failed(&format!("the async runtime could not start: {error}")),
     };
     let stop = tokio_util::sync::CancellationToken::new();
+    let wants_json = wants_json(&cli);
     let code = runtime.block_on(async {
         let _signals = exit::watch_signals(stop.clone());
         dispatch(cli, stop.clone()).await
     });
     runtime.shutdown_background();
+    if let Some(owed) = last_words::owed(code).filter(|_| wants_json) {
+        output::result(&format!("{owed:#}"));
+    }
     code
+}
+
+/// Whether stdout is to carry JSON.
+fn wants_json(cli: &Cli) -> bool {
+    let format = match &cli.command {
+        Some(Command::Plan(args)) => args.format,
+        Some(Command::Validate(args)) => args.format,
+        _ => None,
+    };
+    format.map_or(cli.global.json, |format| format == args::Format::Json)
 }
 
 async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {

@@ -5,10 +5,12 @@ use std::io::{IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
 use super::args::{Global, LogFormat};
+use super::last_words;
 use crate::report::text::Look;
 
 /// Prints a result. A reader that closes early is no failure.
 pub fn result(text: &str) {
+    last_words::printed();
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes());
     if !text.ends_with('\n') {
@@ -23,6 +25,7 @@ pub fn say(text: &str) {
 
 /// Says why a command fails.
 pub fn complain(text: &str) {
+    last_words::complained(None, text);
     say(&format!("error: {text}"));
 }
 
@@ -41,7 +44,14 @@ pub fn look(global: &Global, full: bool) -> Look {
 
 /// Says why a command fails, with the code whose page explains it.
 pub fn complain_with(code: &str, text: &str) {
+    last_words::complained(Some(code), text);
     say(&format!("error[{code}]: {text}"));
+}
+
+/// Says the next step.
+pub fn help(text: &str) {
+    last_words::helped(text);
+    say(&format!("  help: {text}"));
 }
 
 /// Sets up log lines on stderr.

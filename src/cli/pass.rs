@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, Selecting};
 use super::connect::Connected;
 use super::exit::Exit;
+use super::last_words;
 use super::output;
 use super::overlay;
 use crate::diagnostic::Diagnostic;
@@ -67,6 +68,7 @@ pub fn directory(request: &Request) -> PathBuf {
 
 /// Shows diagnostics on stderr.
 pub fn show(global: &Global, all: &[Diagnostic], texts: &Texts) {
+    last_words::showed(all);
     let shown: Vec<Diagnostic> =
         all.iter().filter(|d| !global.quiet || d.severity == crate::diagnostic::Severity::Error).cloned().collect();
     if !shown.is_empty() {
@@ -88,7 +90,7 @@ pub fn failed(error: &PassError) -> Exit {
                 None => output::complain(&other.to_string()),
             }
             if let Some(help) = other.help() {
-                output::say(&format!("  help: {help}"));
+                output::help(&help);
             }
             match other {
                 PassError::Locked { .. } | PassError::Stale { .. } => Exit::Stale,

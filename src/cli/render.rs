@@ -47,7 +47,7 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
     };
     pass::show(global, &decided.diagnostics, &prepared.reading.texts);
     let Some(rendered) = origins::render(&prepared, &decided, &key, Timestamp::now()) else {
-        return not_found(&key, &decided);
+        return not_found(global, &key, &decided);
     };
     let fate = fate(&decided, &key, connected.api.is_some());
     output::result(&match global.json {
@@ -66,9 +66,12 @@ fn key(object: &str) -> Result<Key, String> {
     Err(format!("a {} cannot be rendered; what can be is {known}", key.kind))
 }
 
-fn not_found(key: &Key, decided: &Decided) -> Exit {
+fn not_found(global: &Global, key: &Key, decided: &Decided) -> Exit {
     if decided.is_invalid() {
-        output::result(&pass::refusal(&decided.diagnostics));
+        // Who wants JSON gets the diagnostics in the place of the object.
+        if !global.json {
+            output::result(&pass::refusal(&decided.diagnostics));
+        }
         return Exit::Invalid;
     }
     let names = origins::names(decided, key.kind);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::args::{Global, Selecting};
 use super::connect::Connected;
 use super::exit::{Exit, failed, wrong_usage};
-use super::{output, pass};
+use super::{last_words, output, pass};
 use crate::model::plan::Plan;
 use crate::plan::same;
 use crate::reconcile::{Decided, Pass, Python, Request, builds};
@@ -67,7 +67,7 @@ pub fn taken(file: Option<&Path>, global: &Global, selecting: &mut Selecting) ->
     }
     let (saved, asked) = read(file, global).map_err(|why| {
         let exit = failed(&format!("`{}` cannot be applied: {why}", file.display()));
-        output::say("  help: make a plan with `reconcile plan --out FILE`");
+        output::help("make a plan with `reconcile plan --out FILE`");
         exit
     })?;
     for (flag, given, held) in [
@@ -181,7 +181,10 @@ impl Saved {
         let decided = prepared.decide(&builds::remembered(&prepared)).await.map_err(|error| pass::failed(&error))?;
         if decided.is_invalid() {
             pass::show(&self.global, &decided.diagnostics, &prepared.reading.texts);
-            output::result(&pass::refusal(&decided.diagnostics));
+            output::result(&match self.global.json {
+                true => format!("{:#}", prepared.report(&decided, Vec::new()).to_json()),
+                false => pass::refusal(&decided.diagnostics),
+            });
             return Err(Exit::Invalid);
         }
         let report = prepared.report(&decided, Vec::new());
@@ -203,7 +206,7 @@ impl Saved {
 
     fn refused(&self, why: &str) -> Exit {
         output::complain(&format!("`{}` is not a plan for this place: {why}", self.file.display()));
-        output::say("  help: plan again, and review what it shows");
+        output::help("plan again, and review what it shows");
         Exit::Stale
     }
 
@@ -222,18 +225,15 @@ impl Saved {
         if differs.is_empty() {
             output::say("  the difference is in a value that is not shown");
         }
-        output::say("  help: nothing was written; plan again, and review what it shows");
+        output::help("nothing was written; plan again, and review what it shows");
         if self.global.json {
             let differs: Vec<Value> = differs.iter().map(|(what, key)| json!({ "what": what, "key": key })).collect();
-            output::result(&format!(
-                "{:#}",
-                json!({
-                    "stale": true,
-                    "planned": { "digest": self.digest, "commit": self.commit },
-                    "now": { "digest": now.digest, "commit": now.source.commit },
-                    "differs": differs,
-                })
-            ));
+            let mut json = last_words::json();
+            json["stale"] = json!(true);
+            json["planned"] = json!({ "digest": self.digest, "commit": self.commit });
+            json["now"] = json!({ "digest": now.digest, "commit": now.source.commit });
+            json["differs"] = json!(differs);
+            output::result(&format!("{json:#}"));
         }
         Exit::Stale
     }
@@ -275,6 +275,6 @@ pub fn kept(promised: Option<&Plan>, decided: &Decided) -> Result<(), Exit> {
             crate::report::text::printable(&difference.key().to_string())
         ));
     }
-    output::say("  help: nothing was written; plan again, and review what it shows");
+    output::help("nothing was written; plan again, and review what it shows");
     Err(Exit::Stale)
 }

@@ -146,4 +146,11 @@ The ledger keeps a key by which it recognises changed secrets, and the account m
 blocks. Use an account that may, or write `ledger: false` in reconcile.yaml and do without: nothing is then taken for
 removed, and fields that leave git are not reset.",
     },
+    Page {
+        code: "E0523",
+        title: "A write was held back because the lock was lost",
+        text: "\
+The process was stopped or cut off for so long that another one could take the lock over, or somebody deleted the lock.
+What was still to be written was not sent, so that it cannot undo what the other one wrote. Run again.",
+    },
 ];

@@ -22,7 +22,7 @@ pub enum PassError {
     #[error(transparent)]
     Python(#[from] PythonError),
     /// A build or push step failed. Nothing was written to the API.
-    #[error("{deployment}: {error}\n  help: {help}\n  nothing was written to the API")]
+    #[error("{deployment}: {error}\n  nothing was written to the API")]
     Step {
         /// Whose step.
         deployment: String,
@@ -86,7 +86,8 @@ impl PassError {
                 Some(format!("let it finish, or wait for it with `--lock-timeout 10m`; {gone}"))
             }
             PassError::Stale { .. } => Some("nothing was written; plan again and review the new plan".to_owned()),
-            PassError::Usage(_) | PassError::Step { .. } | PassError::Ledger(_) | PassError::Interrupted => None,
+            PassError::Step { help, .. } => Some((*help).to_owned()),
+            PassError::Usage(_) | PassError::Ledger(_) | PassError::Interrupted => None,
         }
     }
 }

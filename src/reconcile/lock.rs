@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::PassError;
 use super::{Pass, Request};
-use crate::api::{Acquired, Api, ApiError, Claim, Holder, Lock};
+use crate::api::{Acquired, Api, ApiError, Claim, Holder, Leave, Lock};
 
 /// After so long a silence a lock counts as left behind.
 const EXPIRY: Duration = Duration::from_secs(30);
@@ -24,15 +24,15 @@ const SAY_EVERY: Duration = Duration::from_secs(15);
 
 /// A lock that we hold, or held. Give it back with [`Guard::release`]; one that is dropped goes stale.
 pub struct Guard {
-    api: Api,
-    lock: Arc<Lock>,
-    expiry: Duration,
-    state: Arc<State>,
+    held: Arc<Held>,
     beat: JoinHandle<()>,
 }
 
-/// What the heart and the rest share.
-struct State {
+/// What the heart, the guard and the writes share.
+struct Held {
+    api: Api,
+    lock: Lock,
+    expiry: Duration,
     /// When the last sign of life was sent that arrived.
     confirmed: Mutex<Instant>,
     lost: CancellationToken,
@@ -101,16 +101,20 @@ pub(super) fn described(holder: &Holder) -> String {
 
 impl Guard {
     fn watch(api: Api, lock: Lock, expiry: Duration, asked: Instant) -> Guard {
-        let state = Arc::new(State { confirmed: Mutex::new(asked), lost: CancellationToken::new() });
-        let lock = Arc::new(lock);
-        let beat = tokio::spawn(beat(api.clone(), Arc::clone(&lock), expiry / 3, Arc::clone(&state)));
-        Guard { api, lock, expiry, state, beat }
+        let (confirmed, lost) = (Mutex::new(asked), CancellationToken::new());
+        let held = Arc::new(Held { api: api.clone(), lock, expiry, confirmed, lost });
+        let leave = Arc::clone(&held);
+        api.ask_before_writing(move || {
+            let held = Arc::clone(&leave);
+            Box::pin(async move { held.leave().await })
+        });
+        let beat = tokio::spawn(beat(Arc::clone(&held)));
+        Guard { held, beat }
     }
 
     /// Whether nobody can have taken the lock yet: then there is no need to ask.
     pub fn is_sure(&self) -> bool {
-        let silence = self.state.confirmed.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        !self.state.lost.is_cancelled() && silence < self.expiry.mul_f64(0.8)
+        self.held.is_sure()
     }
 
     /// Asks whether the lock is still ours, and says that we live if that is overdue.
@@ -118,7 +122,36 @@ impl Guard {
     /// # Errors
     /// It is not, or the API does not tell.
     pub async fn check(&self) -> Result<(), LockLost> {
-        if self.state.lost.is_cancelled() {
+        self.held.check().await
+    }
+
+    /// Gives the lock back. If that fails it goes stale.
+    pub async fn release(self) {
+        let held = Arc::clone(&self.held);
+        drop(self);
+        if !held.lost.is_cancelled()
+            && let Err(error) = held.api.release_lock(&held.lock).await
+        {
+            tracing::warn!(%error, "the lock could not be given back; it counts as left behind after {:?}", held.expiry);
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.beat.abort();
+        self.held.api.write_freely();
+    }
+}
+
+impl Held {
+    fn is_sure(&self) -> bool {
+        let silence = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+        !self.lost.is_cancelled() && silence < self.expiry.mul_f64(0.8)
+    }
+
+    async fn check(&self) -> Result<(), LockLost> {
+        if self.lost.is_cancelled() {
             return Err(LockLost::Taken);
         }
         let asked = Instant::now();
@@ -127,51 +160,46 @@ impl Guard {
         } else {
             let held = self.api.keep_lock(&self.lock, 0).await;
             if held == Ok(true) {
-                self.state.confirm(asked);
+                self.confirm(asked);
             }
             held
         };
         match held {
             Ok(true) => Ok(()),
             Ok(false) => {
-                self.state.lost.cancel();
+                self.lost.cancel();
                 Err(LockLost::Taken)
             }
             Err(error) => Err(LockLost::Unknown(error)),
         }
     }
 
-    /// Gives the lock back. If that fails it goes stale.
-    pub async fn release(self) {
-        self.beat.abort();
-        if !self.state.lost.is_cancelled()
-            && let Err(error) = self.api.release_lock(&self.lock).await
-        {
-            tracing::warn!(%error, "the lock could not be given back; it counts as left behind after {:?}", self.expiry);
+    /// Whether a write may go out: the process may have been stopped since it was decided on.
+    async fn leave(&self) -> Leave {
+        if self.is_sure() {
+            return Leave::Granted;
+        }
+        match self.check().await {
+            Ok(()) => Leave::Granted,
+            Err(LockLost::Taken) => Leave::Gone,
+            Err(LockLost::Unknown(_)) => Leave::Unknown,
         }
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.beat.abort();
-    }
-}
-
-impl State {
     fn confirm(&self, asked: Instant) {
         *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
 }
 
-async fn beat(api: Api, lock: Arc<Lock>, every: Duration, state: Arc<State>) {
+async fn beat(held: Arc<Held>) {
+    let every = held.expiry / 3;
     for beat in 1.. {
         tokio::time::sleep(every).await;
         let asked = Instant::now();
-        match tokio::time::timeout(every, api.keep_lock(&lock, beat)).await {
-            Ok(Ok(true)) => state.confirm(asked),
+        match tokio::time::timeout(every, held.api.keep_lock(&held.lock, beat)).await {
+            Ok(Ok(true)) => held.confirm(asked),
             Ok(Ok(false)) => {
-                state.lost.cancel();
+                held.lost.cancel();
                 return;
             }
             Ok(Err(error)) => tracing::debug!(%error, "no sign of life could be given"),

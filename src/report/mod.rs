@@ -1,11 +1,14 @@
 //! `Report`: one pass told as data. Every other form (text, Markdown, annotations, SARIF) is rendered from it.
 
 pub mod diagnostics;
+mod failure;
 pub mod github;
 pub mod markdown;
 pub mod sarif;
 pub mod schema;
 pub mod text;
+
+pub use failure::Failure;
 
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -35,7 +35,11 @@ fn document(file: &str, title: &str, change: Value) -> Value {
         "title": title,
         "description": format!("Format {FORMAT_VERSION}: keys may be added; one that changes its meaning raises the first number."),
         "type": "object",
-        "required": ["format_version", "digest", "scope", "base", "source", "api", "summary", "changes", "held", "requests", "diagnostics"],
+        "required": ["format_version", "diagnostics"],
+        "anyOf": [
+            { "required": ["digest", "scope", "base", "source", "api", "summary", "changes", "held", "requests"] },
+            { "required": ["error"], "description": "It ended before there was anything to report; nothing was written." },
+        ],
         "properties": {
             "format_version": { "type": "string", "pattern": r"^1\.[0-9]+$" },
             "digest": { "type": "string", "pattern": "^sha256:[0-9a-f]{64}$", "description": "Equal for plans that do the same." },
@@ -75,6 +79,18 @@ fn document(file: &str, title: &str, change: Value) -> Value {
             "seconds": { "type": "number", "minimum": 0 },
             "diagnostics": { "type": "array", "items": diagnostic() },
             "request": { "type": "object", "description": "What was asked for, in files of `plan --out`." },
+            "error": {
+                "type": "object",
+                "description": "Why it ended early. Beside `changes`: what was under way is told there.",
+                "required": ["code", "message", "help"],
+                "properties": { "code": text_or_null, "message": { "type": "string" }, "help": text_or_null },
+            },
+            "stale": { "const": true, "description": "The saved plan is not what would be done now." },
+            "differs": { "type": "array", "description": "Where, for a plan that is stale.", "items": {
+                "type": "object",
+                "required": ["what", "key"],
+                "properties": { "what": { "enum": ["added", "changed", "removed"] }, "key": { "type": "string" } },
+            } },
         },
     })
 }

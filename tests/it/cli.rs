@@ -176,6 +176,63 @@ fn json_is_json_whatever_happens() {
 }
 
 #[test]
+fn json_is_json_when_a_command_ends_early() {
+    let schema = jsonschema::draft202012::new(&reconcile::report::schema::report()).unwrap();
+    let failure = |project: &Project, args: &[&str], code: i32| {
+        let output = project.reconcile(args).exits(code);
+        let json = json_of(&output);
+        assert!(schema.is_valid(&json), "{args:?}: {json:#}");
+        let message = json["error"]["message"].as_str().unwrap_or_else(|| panic!("{args:?}: {json:#}"));
+        // What people are told and what machines are told is the same.
+        assert!(output.stderr.contains(message), "{args:?}: {output:?}");
+        let help = json["error"]["help"].as_str().unwrap_or_default();
+        assert!(output.stderr.contains(help), "{args:?}: {output:?}");
+        json
+    };
+    // Nobody answers.
+    let alone = project(&["a"]).api("http://127.0.0.1:9/api").env("PREFECT_CLIENT_MAX_RETRIES", "0");
+    let commands: [&[&str]; 5] = [
+        &["plan", "--json"],
+        &["plan", "--format", "json"],
+        &["apply", "--yes", "--json"],
+        &["--yes", "--json"],
+        &["render", "deployment/hello/a", "--json"],
+    ];
+    for args in commands {
+        let json = failure(&alone, args, 1);
+        assert_eq!((&json["error"]["code"], &json["diagnostics"][0]["code"]), (&json!("E0510"), &json!("E0510")));
+    }
+    // Settings and flags that are wrong, and a file that is no plan.
+    let wrong = project(&["a"]).api("not an address");
+    failure(&wrong, &["apply", "--yes", "--json"], 1);
+    failure(&wrong, &["plan", "--json", "-n", "a", "--param", "x"], 64);
+    failure(&wrong, &["apply", "--json"], 64);
+    failure(&wrong, &["apply", "--yes", "--json", "--plan", "none.json"], 1);
+    failure(&wrong, &["validate", "--json", "nowhere"], 1);
+    // A text is a text as before.
+    assert_eq!(alone.reconcile(&["plan"]).exits(1).stdout, "");
+    assert_eq!(alone.reconcile(&["plan", "--json", "--format", "text"]).exits(1).stdout, "");
+}
+
+#[test]
+fn json_is_json_when_a_step_fails() {
+    let server = Server::shared();
+    Workspace::of(&server.url).prepare(&[("failing-steps", json!("process"))], &[], &[]);
+    let yaml = "deployments:\n- name: a\n  entrypoint: flows.py:hello\n  work_pool: {name: failing-steps}\n  taggs: []\n  \
+                build:\n  - prefect.deployments.steps.run_shell_script: {script: \"false\"}\n";
+    let project = Project::new().api(&server.url).file("flows.py", FLOWS_PY).file("prefect.yaml", yaml);
+    let output = project.reconcile(&["apply", "--yes", "--json"]).exits(1);
+    let json = json_of(&output);
+    let error = &json["error"];
+    assert_eq!(error["code"], "E0607", "{json:#}");
+    assert!(error["message"].as_str().unwrap().contains("ended with exit code 1"), "{json:#}");
+    assert!(output.stderr.contains("nothing was written to the API"), "{output:?}");
+    // The remarks that were shown before it ended are there too.
+    let codes: Vec<&Value> = json["diagnostics"].as_array().unwrap().iter().map(|one| &one["code"]).collect();
+    assert_eq!(codes, ["W0141", "E0607"], "{json:#}");
+}
+
+#[test]
 fn colour_is_asked_for_or_left_out() {
     let coloured = |args: &[&str], env: &[(&str, &str)]| {
         let project = project(&["a"]);

@@ -7,10 +7,10 @@
 
 use std::sync::OnceLock;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::support::Server;
-use crate::support::chaos::{Case, each, ended, is_beat, is_full, kind, peaceful};
+use crate::support::chaos::{Case, each, ended, furnished, is_beat, is_full, kind, peaceful};
 use crate::support::proxy::Verdict;
 
 const APPLY: [&str; 4] = ["apply", "--yes", "--lock-timeout", "2m"];
@@ -51,11 +51,7 @@ enum Phase {
 
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let server = Server::start();
-        server.http().post("/work_pools/", json!({"name": "local", "type": "process"}));
-        server
-    })
+    SERVER.get_or_init(furnished)
 }
 
 /// Applies, and kills the program at a write. False if it came to an end without that write.
@@ -130,6 +126,7 @@ fn killed_again_and_again() {
 #[test]
 fn killed_once_each() {
     if !is_full() {
+        eprintln!("skipped: a scope of its own for every kill takes minutes; RECONCILE_TEST_FULL=1 asks for it");
         return;
     }
     let server = &server().url;

@@ -105,6 +105,10 @@ fn one_of_two_applies_and_the_other_is_told_who_does() {
         assert!(told.contains(expected), "{expected}: {told}");
     }
     assert!(told.contains("--lock-timeout") && deployments("two").is_empty(), "{told}");
+    let json = second.reconcile(&["apply", "--yes", "--json"]).exits(5).stdout;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let message = json["error"]["message"].as_str().expect("a message");
+    assert!(message.starts_with("the lock of `two` is held by") && json["error"]["help"].is_string(), "{json:#}");
 
     // One that waits is done as soon as the other is, and finds nothing left to do.
     let waiting = start(&second, &["apply", "--yes", "--lock-timeout", "2m"]);

@@ -69,6 +69,9 @@ fn a_plan_is_stale_when_the_files_or_the_api_have_moved() {
     assert!(stale.stderr.contains(&first) && stale.stderr.contains(&second), "{}", stale.stderr);
     let told: Value = serde_json::from_str(&stale.stdout).unwrap();
     assert_eq!(told["differs"], json!([{ "what": "changed", "key": "deployment saved/saved-stale" }]));
+    assert!(told["error"]["message"].as_str().is_some_and(|message| message.contains("is stale")), "{told:#}");
+    let schema = jsonschema::draft202012::new(&reconcile::report::schema::report()).unwrap();
+    assert!(schema.is_valid(&told), "{told:#}");
     assert_eq!(tags(server, "saved-stale"), json!(["one"]), "a stale plan writes nothing");
 
     // A commit that changes nothing that is deployed leaves the plan as it was.

@@ -1,7 +1,7 @@
 //! `Case`: one scope among many on one server, applied while something goes wrong, and compared with one that was
 //! applied in peace.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Stdio};
 use std::sync::{Condvar, Mutex};
 use std::thread::{scope, sleep};
@@ -9,10 +9,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::Server;
 use super::http::Http;
 use super::project::{Output, Project};
-use super::proxy::{Proxy, Request};
+use super::proxy::{Proxy, Request, Verdict};
 use super::workspace::{Workspace, differences};
+
+/// What the server must hold for [`Case`]: a pool, a variable and a block.
+pub fn furnished() -> Server {
+    let server = Server::start();
+    let block = json!({"value": "of a block"});
+    let workspace = Workspace::of(&server.url);
+    let pool = json!({"type": "process", "name": "local"});
+    workspace.prepare(&[("local", pool)], &[("team", json!("of-a-variable"))], &[("secret/fire", block)]);
+    server
+}
 
 /// Whether the whole grid of faults is asked for, not its diagonal: `RECONCILE_TEST_FULL=1`.
 pub fn is_full() -> bool {
@@ -96,6 +107,88 @@ impl Case {
         assert!(found.is_empty(), "{}: {found:#?}", self.name);
     }
 
+    /// The repository is as it was at first.
+    pub fn change_back(&self) {
+        self.project.write("prefect.yaml", &first(&self.name));
+    }
+
+    /// What there is of it, by kind and last name: `deployment a`.
+    pub fn objects(&self) -> BTreeMap<String, Value> {
+        objects(&self.state())
+    }
+
+    /// Runs the program and holds its report to what the server has: `before` is what there was, `goal` what is to be.
+    #[track_caller]
+    pub fn runs_truly(&self, args: &[&str], goal: &Value) -> Output {
+        let before = self.objects();
+        let output = self.project.reconcile(args);
+        self.is_true(&output, &before, goal);
+        output
+    }
+
+    /// Panics unless a report says what is: what is done is as it should be, and what was skipped as it was before.
+    #[track_caller]
+    pub fn is_true(&self, output: &Output, before: &BTreeMap<String, Value>, goal: &Value) {
+        let name = &self.name;
+        assert!(matches!(output.code, 0 | 1 | 3 | 5), "{name}: {output:?}");
+        assert!(!output.stderr.contains(CANARY), "{name}: {output:?}");
+        let report: Value =
+            serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{name}: {error}: {output:?}"));
+        let schema = report_schema();
+        let errors: Vec<String> = schema.iter_errors(&report).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}: {report:#}");
+        let (now, goal) = (self.objects(), objects(goal));
+        let mut told = BTreeSet::new();
+        let (mut done, mut open) = (0, 0);
+        for change in report["changes"].as_array().into_iter().flatten() {
+            let last = change["name"].as_str().unwrap().rsplit('/').next().unwrap().replace(name, "<name>");
+            let object = format!("{} {last}", change["kind"].as_str().unwrap());
+            let (was, is, will) = (before.get(&object), now.get(&object), goal.get(&object));
+            match change["result"].as_str().unwrap_or_else(|| panic!("{name}: {object}: no result: {output:?}")) {
+                "done" => assert_eq!(is, will, "{name}: {object} is not done: {output:?}"),
+                "skipped" => assert_eq!(is, was, "{name}: {object} was not skipped: {output:?}"),
+                // Some of it may be in.
+                "failed" => {}
+                other => panic!("{name}: {object} is {other}"),
+            }
+            let is_done = change["result"] == "done";
+            assert!(is_done != change["error"].as_str().is_some_and(|why| !why.is_empty()), "{name}: {change:#}");
+            *(if is_done { &mut done } else { &mut open }) += 1;
+            told.insert(object);
+        }
+        let all: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+        for object in all.into_iter().filter(|object| !told.contains(*object)) {
+            assert_eq!(before.get(object), now.get(object), "{name}: {object} is not in the report: {output:?}");
+        }
+        match (output.code, report["error"].is_object()) {
+            (0, _) => assert_eq!((open, &report["error"]), (0, &Value::Null), "{name}: {output:?}"),
+            (3, false) => assert!(done > 0 && open > 0, "{name}: {output:?}"),
+            (3, true) => {}
+            (1, false) => assert!(done == 0 && open > 0, "{name}: {output:?}"),
+            (_, said) => assert!(said && done == 0, "{name}: {output:?}"),
+        }
+    }
+
+    /// Applies, truly reporting each time, until it succeeds, `most` times at most; says how many it took. Then
+    /// everything is as it should be, nothing is doubled, and one more apply writes nothing.
+    #[track_caller]
+    pub fn comes_through(&self, args: &[&str], goal: &Value, most: usize) -> usize {
+        let took = (1..=most).find(|_| self.runs_truly(args, goal).code == 0);
+        let took = took.unwrap_or_else(|| panic!("{}: {most} applies do not do", self.name));
+        self.settles(args, goal);
+        took
+    }
+
+    /// Everything is as it should be, and one more apply in peace writes nothing.
+    #[track_caller]
+    pub fn settles(&self, args: &[&str], goal: &Value) {
+        self.proxy.rule(|_| Verdict::Pass);
+        self.equals(goal);
+        self.proxy.reset();
+        self.project.reconcile(args).exits(0);
+        assert_eq!(self.proxy.writes(), [], "{}", self.name);
+    }
+
     /// Waits until a request satisfies `test`; false if the program ends before.
     pub fn reaches(&self, child: &mut Child, test: impl Fn(&Request) -> bool) -> bool {
         let began = Instant::now();
@@ -117,6 +210,27 @@ pub fn ended(child: Child) -> Output {
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Output { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// What machines are promised of reports.
+fn report_schema() -> jsonschema::Validator {
+    jsonschema::draft202012::new(&reconcile::report::schema::report()).unwrap()
+}
+
+/// The objects of a state. Two of one name are two.
+fn objects(state: &Value) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    for (name, deployment) in state["deployments"].as_object().into_iter().flatten() {
+        all.insert(format!("deployment {name}"), deployment.clone());
+    }
+    for automation in state["automations"].as_array().into_iter().flatten() {
+        let mut key = format!("automation {}", automation["name"].as_str().unwrap());
+        while all.contains_key(&key) {
+            key.push_str(" again");
+        }
+        all.insert(key, automation.clone());
+    }
+    all
 }
 
 /// The states of a scope that nothing befell: as first applied, and after the change.
@@ -187,7 +301,11 @@ fn first(name: &str) -> String {
            schedules:\n  - {{cron: 0 6 * * *, slug: daily}}\n  - {{interval: 3600, slug: hourly}}\n  \
            triggers:\n  - {{type: event, expect: [x.y], name: {name}-one}}\n  \
            - {{type: event, expect: [x.z], name: {name}-two}}\n\
-         - name: b\n  entrypoint: flow.py:f\n  description: first\n  version: one\n  work_pool: {{name: local}}\n"
+         - name: b\n  entrypoint: flow.py:f\n  description: first\n  version: one\n  \
+           tags: [\"{{{{ prefect.variables.team }}}}\", \"{{{{ built.stdout }}}}\"]\n  \
+           parameters: {{x: \"{{{{ prefect.blocks.secret.fire }}}}\"}}\n  \
+           build: [{{prefect.deployments.steps.run_shell_script: {{id: built, script: echo first}}}}]\n  \
+           work_pool: {{name: local}}\n"
     )
 }
 
@@ -199,6 +317,10 @@ fn second(name: &str) -> String {
            schedules:\n  - {{cron: 0 7 * * *, slug: daily}}\n  - {{cron: 0 8 * * 1, slug: weekly}}\n  \
            triggers:\n  - {{type: event, expect: [x.changed], name: {name}-one}}\n  \
            - {{type: event, expect: [x.new], name: {name}-three}}\n\
-         - name: b\n  entrypoint: flow.py:f\n  description: second\n  version: two\n  work_pool: {{name: local}}\n"
+         - name: b\n  entrypoint: flow.py:f\n  description: second\n  version: two\n  \
+           tags: [\"{{{{ prefect.variables.team }}}}\", \"{{{{ built.stdout }}}}\"]\n  \
+           parameters: {{x: \"{{{{ prefect.blocks.secret.fire }}}}\"}}\n  \
+           build: [{{prefect.deployments.steps.run_shell_script: {{id: built, script: echo second}}}}]\n  \
+           work_pool: {{name: local}}\n"
     )
 }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// One request that passed, in order of arrival.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Request {
     pub body: String,
     /// What the client was told; 0 while there is no answer, and when it was cut off.
     pub status: u16,
+    /// How many writes were on their way when it arrived, itself included; signs of life of a lock do not count.
+    pub at_once: usize,
 }
 
 impl Request {
@@ -51,8 +54,18 @@ pub enum Verdict {
     HoldAfter,
     /// It goes through, and the connection seems to stay open: it is closed when the client uses it again.
     DropLater,
+    /// It goes through after so long.
+    Slow(Duration),
     /// It goes through; the clock of the answer is so many seconds ahead.
     Shift(i64),
+    /// It reaches the server; this is the answer all the same, as of a gateway that has lost its patience.
+    AnswerAfter(u16, String),
+    /// It does not reach the server; the connection is reset.
+    ResetBefore,
+    /// It reaches the server; the connection is reset in the middle of the answer.
+    ResetAmid,
+    /// It reaches the server; after half of the answer the client waits until it goes away.
+    HoldAmid,
 }
 
 type Rule = Box<dyn Fn(&Request) -> Verdict + Send + Sync>;
@@ -67,19 +80,26 @@ pub struct Proxy {
 struct House {
     upstream: Mutex<String>,
     seen: Mutex<Vec<Request>>,
+    flying: Mutex<usize>,
     rule: Mutex<Rule>,
 }
 
 impl Proxy {
     /// Stands in front of `url`, `http://HOST:PORT/PATH`.
     pub fn in_front_of(url: &str) -> Proxy {
+        Proxy::at("127.0.0.1", url)
+    }
+
+    /// The same, on another address of this machine.
+    pub fn at(address: &str, url: &str) -> Proxy {
         let (upstream, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let url = format!("http://{}/{path}", listener.local_addr().unwrap());
         let rule: Rule = Box::new(|_| Verdict::Pass);
         let house = Arc::new(House {
             upstream: Mutex::new(upstream.to_owned()),
             seen: Mutex::default(),
+            flying: Mutex::default(),
             rule: Mutex::new(rule),
         });
         let inside = house.clone();
@@ -127,7 +147,10 @@ impl House {
         let Some(head) = Head::read(&mut reader)? else { return Ok(()) };
         let body = head.body(&mut reader)?;
         let (method, path) = (head.method().to_owned(), head.path().to_owned());
-        let request = Request { method, path, body: String::from_utf8_lossy(&body).into_owned(), status: 0 };
+        let text = String::from_utf8_lossy(&body).into_owned();
+        let mut request = Request { method, path, body: text, status: 0, at_once: 0 };
+        let flight = Flight::of(self, &request);
+        request.at_once = flight.as_ref().map_or(0, |flight| flight.at_once);
         let number = {
             let mut seen = self.seen.lock().unwrap();
             seen.push(request.clone());
@@ -138,27 +161,50 @@ impl House {
             Verdict::CutBefore => client.shutdown(Shutdown::Both),
             Verdict::Answer(status, text) => {
                 self.note(number, &request, status);
+                drop(flight);
                 tell(&client, status, "", &text)
             }
             Verdict::AnswerWith(status, header, text) => {
                 self.note(number, &request, status);
+                drop(flight);
                 tell(&client, status, &format!("{header}\r\n"), &text)
             }
             Verdict::HoldBefore => until_gone(&mut reader),
             _ if head.has("upgrade") => tunnel(head, reader, client, &self.upstream.lock().unwrap().clone()),
-            Verdict::Pass => {
+            Verdict::Pass | Verdict::Slow(_) => {
+                if let Verdict::Slow(length) = verdict {
+                    thread::sleep(length);
+                }
                 let answer = self.forward(&head, &body)?;
                 self.note(number, &request, status(&answer));
+                drop(flight);
                 (&client).write_all(&answer)
+            }
+            Verdict::AnswerAfter(status, text) => {
+                self.forward(&head, &body)?;
+                self.note(number, &request, status);
+                drop(flight);
+                tell(&client, status, "", &text)
+            }
+            Verdict::ResetBefore => reset(client),
+            Verdict::ResetAmid => {
+                (&client).write_all(half(&self.forward(&head, &body)?))?;
+                // Else the reset overtakes what was written.
+                thread::sleep(Duration::from_millis(20));
+                reset(client)
+            }
+            Verdict::HoldAmid => {
+                let answer = self.forward(&head, &body)?;
+                self.note(number, &request, status(&answer));
+                (&client).write_all(half(&answer))?;
+                until_gone(&mut reader)
             }
             Verdict::CutAfter => {
                 self.forward(&head, &body)?;
                 client.shutdown(Shutdown::Both)
             }
             Verdict::CutAmid => {
-                let answer = self.forward(&head, &body)?;
-                let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
-                (&client).write_all(&answer[..body + (answer.len() - body) / 2])?;
+                (&client).write_all(half(&self.forward(&head, &body)?))?;
                 client.shutdown(Shutdown::Both)
             }
             Verdict::HoldAfter => {
@@ -169,6 +215,7 @@ impl House {
             Verdict::DropLater => {
                 let answer = self.forward(&head, &body)?;
                 self.note(number, &request, status(&answer));
+                drop(flight);
                 (&client).write_all(&rewritten(&answer, |line| match is_header(line, "connection") {
                     true => None,
                     false => Some(line.to_owned()),
@@ -179,6 +226,7 @@ impl House {
             Verdict::Shift(seconds) => {
                 let answer = self.forward(&head, &body)?;
                 self.note(number, &request, status(&answer));
+                drop(flight);
                 (&client).write_all(&rewritten(&answer, |line| match is_header(line, "date") {
                     true => Some(format!("date: {}", shifted(&line[5..], seconds))),
                     false => Some(line.to_owned()),
@@ -203,6 +251,42 @@ impl House {
             noted.status = status;
         }
     }
+}
+
+/// A write on its way, until it is dropped: before its answer leaves, for the next one may follow at once.
+struct Flight<'a> {
+    house: &'a House,
+    at_once: usize,
+}
+
+impl<'a> Flight<'a> {
+    fn of(house: &'a House, request: &Request) -> Option<Flight<'a>> {
+        let is_beat = request.method == "PATCH" && request.body.contains("\"beat\"");
+        (request.is_write() && !is_beat).then(|| {
+            let mut flying = house.flying.lock().unwrap();
+            *flying += 1;
+            Flight { house, at_once: *flying }
+        })
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        *self.house.flying.lock().unwrap() -= 1;
+    }
+}
+
+/// An answer as far as the middle of its body; of one without a body, as far as the middle of its head.
+fn half(answer: &[u8]) -> &[u8] {
+    let body = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+    let body = if body == answer.len() { 0 } else { body };
+    &answer[..body + (answer.len() - body) / 2]
+}
+
+/// Closes a connection such that the other side sees it reset.
+fn reset(client: TcpStream) -> io::Result<()> {
+    // The other handle on it is dropped with the thread, which ends here.
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO))
 }
 
 /// The request line and the headers.
