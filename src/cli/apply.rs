@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{ApplyArgs, Bare, Global, Selecting};
+use super::args::{ApplyArgs, Bare, DriftArgs, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
 use super::saved::{self, Saved};
@@ -28,6 +28,7 @@ pub struct Apply {
     fail_on_held: bool,
     full: bool,
     plan: Option<PathBuf>,
+    drift: DriftArgs,
 }
 
 impl Apply {
@@ -36,14 +37,22 @@ impl Apply {
         let path = bare.path.map(|path| path.display().to_string());
         let selecting = Selecting { path, ..Selecting::default() };
         let lock_timeout = bare.lock_timeout.unwrap_or_default();
-        Apply { selecting, yes: bare.yes, lock_timeout, fail_on_held: false, full: false, plan: None }
+        Apply {
+            selecting,
+            yes: bare.yes,
+            lock_timeout,
+            fail_on_held: false,
+            full: false,
+            plan: None,
+            drift: bare.drift,
+        }
     }
 }
 
 impl From<ApplyArgs> for Apply {
     fn from(args: ApplyArgs) -> Self {
-        let ApplyArgs { selecting, plan, yes, lock_timeout, fail_on_held, full } = args;
-        Apply { selecting, yes, lock_timeout: lock_timeout.unwrap_or_default(), fail_on_held, full, plan }
+        let ApplyArgs { selecting, plan, yes, lock_timeout, drift, fail_on_held, full } = args;
+        Apply { selecting, yes, lock_timeout: lock_timeout.unwrap_or_default(), fail_on_held, full, plan, drift }
     }
 }
 
@@ -62,6 +71,9 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
     };
+    request.caution = pass::caution(&args.drift);
+    // What was reviewed is compared whole.
+    request.caution.full |= saved.is_some();
     let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::StartLocal).await
     {
         Ok(connected) => connected,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::project::length_of_time;
+
 /// GitOps for Prefect: keeps a Prefect API equal to a git repository.
 ///
 /// Without a command, `reconcile` makes one pass: it shows the plan, then applies it.
@@ -177,8 +179,23 @@ pub struct Bare {
     #[arg(long, short = 'y')]
     pub yes: bool,
     /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
     pub lock_timeout: Option<Duration>,
+    /// How a pass may rest on the one before.
+    #[command(flatten)]
+    pub drift: DriftArgs,
+}
+
+/// How much a pass may rest on the one before.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DriftArgs {
+    /// Compare everything only so long after the last time, such as 10m; in between a cheap probe tells whether
+    /// anything moved on the API [default: drift_interval of reconcile.yaml, or 0: in every pass]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time, help_heading = "Drift")]
+    pub drift_interval: Option<Duration>,
+    /// Compare everything now, whatever the drift interval
+    #[arg(long, help_heading = "Drift")]
+    pub full_compare: bool,
 }
 
 /// Which files and deployments are meant, and what is laid over them. A saved plan holds it.
@@ -299,6 +316,9 @@ pub struct PlanArgs {
     /// Exit with 2 when changes are pending
     #[arg(long, help_heading = "Output")]
     pub detailed_exitcode: bool,
+    /// How a pass may rest on the one before.
+    #[command(flatten)]
+    pub drift: DriftArgs,
     /// How the plan is printed
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
@@ -320,8 +340,11 @@ pub struct ApplyArgs {
     #[arg(long, short = 'y')]
     pub yes: bool,
     /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
     pub lock_timeout: Option<Duration>,
+    /// How a pass may rest on the one before.
+    #[command(flatten)]
+    pub drift: DriftArgs,
     /// Exit with 2 when something was held back instead of 0
     #[arg(long)]
     pub fail_on_held: bool,
@@ -358,24 +381,15 @@ pub struct ValidateArgs {
     pub format: Option<Format>,
 }
 
-/// A length of time: seconds, or as `90s`, `10m`, `1h 30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no length of time, such as `90s`, `10m` or `1h 30m`");
-    if let Ok(seconds) = text.trim().parse::<u32>() {
-        return Ok(Duration::from_secs(seconds.into()));
-    }
-    text.trim().parse::<jiff::SignedDuration>().ok().and_then(|length| length.try_into().ok()).ok_or_else(wrong)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lengths_of_time_are_read() {
-        let seconds = |text: &str| duration(text).ok().map(|length| length.as_secs());
+        let seconds = |text: &str| length_of_time(text).ok().map(|length| length.as_secs());
         assert_eq!((seconds("90"), seconds("90s"), seconds("10m")), (Some(90), Some(90), Some(600)));
         assert_eq!((seconds("1h 30m"), seconds("0"), seconds("-5s")), (Some(5400), Some(0), None));
-        assert!(duration("soon").expect_err("no length").contains("`soon`"));
+        assert!(length_of_time("soon").expect_err("no length").contains("`soon`"));
     }
 }

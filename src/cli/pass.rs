@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Global, Selecting};
+use super::args::{DriftArgs, Global, Selecting};
 use super::connect::Connected;
 use super::exit::Exit;
 use super::last_words;
 use super::output;
 use super::overlay;
 use crate::diagnostic::Diagnostic;
-use crate::reconcile::{PassError, Request};
+use crate::reconcile::{Caution, PassError, Request};
 use crate::report::diagnostics::{self, Texts};
 
 /// The request of a command line.
@@ -35,6 +35,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
         fallback_python: None,
         environment: environment(),
         default_pool: None,
+        caution: Caution::default(),
         stop,
         say: Box::new(move |text| {
             if !quiet {
@@ -49,6 +50,12 @@ fn environment() -> std::collections::BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// How much a pass may rest on the one before, as the flags say.
+pub fn caution(drift: &DriftArgs) -> Caution {
+    let cache = crate::local::cache_dir(|name| std::env::var(name).ok());
+    Caution { interval: drift.drift_interval, full: drift.full_compare, cache: Some(cache) }
 }
 
 /// Takes what was found when connecting into the request.

@@ -20,6 +20,7 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
     };
+    request.caution = pass::caution(&args.drift);
     let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::DoWithout).await {
         Ok(connected) => connected,
         Err(exit) => return exit,

@@ -3,6 +3,7 @@
 pub(in crate::manifest) mod reader;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
@@ -60,6 +61,8 @@ pub struct Project {
     pub build_cache: BuildCache,
     /// What `{{ vars.x }}` stands for; an environment's own come on top.
     pub vars: Map,
+    /// How long after a full comparison the next one is due; zero: at once.
+    pub drift_interval: Duration,
 }
 
 impl Default for Project {
@@ -82,6 +85,7 @@ impl Default for Project {
             default_pull: DefaultPull::Directory,
             build_cache: BuildCache::Changed,
             vars: Map::new(),
+            drift_interval: Duration::ZERO,
         }
     }
 }
@@ -143,6 +147,18 @@ impl FromStr for MaxDelete {
         };
         read.ok_or_else(|| format!("`{text}` is neither a number of objects nor a share such as `25%`"))
     }
+}
+
+/// A length of time in files and on the command line: seconds, or as `90s`, `10m`, `1h 30m`.
+///
+/// # Errors
+/// A sentence for text that is none.
+pub fn length_of_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no length of time, such as `90s`, `10m` or `1h 30m`");
+    if let Ok(seconds) = text.trim().parse::<u32>() {
+        return Ok(Duration::from_secs(seconds.into()));
+    }
+    text.trim().parse::<jiff::SignedDuration>().ok().and_then(|length| length.try_into().ok()).ok_or_else(wrong)
 }
 
 /// The pull step of a deployment that declares none.

@@ -337,6 +337,11 @@ pub fn project() -> Value {
         "default_pull": { "enum": ["directory", "git"], "description": "The pull step of a deployment that has none." },
         "build_cache": { "enum": ["changed", "always", "never"], "description": "When build steps run again." },
         "vars": told(json!({ "type": ["object", "null"] }), "What `{{ vars.x }}` stands for in every file."),
+        "drift_interval": {
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "description": "How long a pass may rest on an earlier full comparison while nothing moves on the API: `10m`, or seconds.",
+        },
     });
     schema["additionalProperties"] = json!(false);
     schema

@@ -6,6 +6,7 @@ pub mod deployments;
 pub mod desire;
 pub mod diff;
 pub mod digest;
+pub mod fingerprint;
 pub mod resolve;
 pub mod same;
 pub mod schedules;

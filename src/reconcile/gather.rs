@@ -19,6 +19,7 @@ use crate::render::{Blocks, references};
 
 use super::builds::Builds;
 use super::error::PassError;
+use super::probe::{Marks, Recall};
 use super::read::Reading;
 use super::{Pass, Request};
 
@@ -32,15 +33,23 @@ pub struct Asked {
     pub trouble: Option<LedgerTrouble>,
     /// The server's version.
     pub version: Option<String>,
+    /// What the workspace looks like from afar, if that was asked for.
+    pub marks: Option<Marks>,
 }
 
 /// Asks everything that templates and checks need, at once.
 ///
 /// # Errors
 /// An API that does not answer, or a ledger that cannot be read.
-pub async fn ask(request: &Request, reading: &Reading, api: &Api) -> Result<Asked, PassError> {
+pub(super) async fn ask(
+    request: &Request,
+    reading: &Reading,
+    recall: Option<&Recall>,
+    api: &Api,
+) -> Result<Asked, PassError> {
     let wanted = questions(&reading.selecting.selected);
-    let (server, pools, ledger, variables, blocks, by_id) = tokio::join!(
+    let (marks, server, pools, ledger, variables, blocks, by_id) = tokio::join!(
+        marks(recall, api),
         api.server(),
         api.work_pools(None),
         load_ledger(reading, api),
@@ -65,7 +74,15 @@ pub async fn ask(request: &Request, reading: &Reading, api: &Api) -> Result<Aske
         resolve_secrets: request.resolve_secrets,
         symbolic: false,
     };
-    Ok(Asked { facts, ledger, trouble, version: Some(version) })
+    Ok(Asked { facts, ledger, trouble, version: Some(version), marks })
+}
+
+/// The marks of the workspace, where they are of use.
+pub(super) async fn marks(recall: Option<&Recall>, api: &Api) -> Option<Marks> {
+    match recall {
+        Some(recall) => recall.marks(api).await,
+        None => None,
+    }
 }
 
 async fn variables(api: &Api, names: &BTreeSet<String>) -> Result<BTreeMap<String, Value>, PassError> {
@@ -122,7 +139,7 @@ pub fn nothing_asked(request: &Request, reading: &Reading) -> Asked {
         resolve_secrets: request.resolve_secrets,
         symbolic: false,
     };
-    Asked { facts, ledger: new_ledger(), trouble: None, version: None }
+    Asked { facts, ledger: new_ledger(), trouble: None, version: None, marks: None }
 }
 
 /// The environment; only what `show_env` names may be shown.

@@ -12,9 +12,11 @@ pub mod gather;
 mod impact;
 mod keep;
 pub mod lock;
+mod memory;
 pub mod offline;
 pub mod origins;
 mod owners;
+mod probe;
 pub mod read;
 mod remember;
 mod sight;
@@ -27,6 +29,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use error::PassError;
+pub use probe::{Caution, Marks};
 
 use crate::api::Api;
 use crate::diagnostic::{Diagnostic, has_errors, without_echoes};
@@ -36,10 +39,11 @@ use crate::model::ledger::Ledger;
 use crate::plan::resolve::{self, Filled};
 use crate::plan::want::{Desired, Observed};
 use crate::plan::{self, Planned, digest};
-use crate::report::{ApiFacts, Base, Outcome, Report, Requests, Source};
+use crate::report::{ApiFacts, Base, Outcome, Remembered, Report, Requests, Source};
 
 use builds::Builds;
 use gather::Asked;
+use probe::{Changed, Recall};
 use read::Reading;
 
 /// What a pass is to do.
@@ -71,6 +75,8 @@ pub struct Request {
     pub environment: BTreeMap<String, String>,
     /// The work pool of deployments that name none.
     pub default_pool: Option<String>,
+    /// How much may rest on the pass before.
+    pub caution: Caution,
     /// Stops the pass at a safe point.
     pub stop: CancellationToken,
     /// Tells what goes on.
@@ -99,6 +105,7 @@ impl Request {
             fallback_python: self.fallback_python.clone(),
             environment: self.environment.clone(),
             default_pool: self.default_pool.clone(),
+            caution: self.caution.clone(),
             stop: self.stop.clone(),
             say: Box::new(|_| {}),
         }
@@ -130,6 +137,7 @@ pub struct Pass<'a> {
     pub flows: flows::Answers,
     /// Problems and remarks so far.
     pub diagnostics: Vec<Diagnostic>,
+    recall: Option<Recall>,
     started: Instant,
     now: Timestamp,
 }
@@ -146,6 +154,8 @@ pub struct Decided {
     pub planned: Planned,
     /// Problems and remarks.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the comparison took from an earlier one, if it did.
+    pub remembered: Option<Remembered>,
 }
 
 impl Decided {
@@ -166,11 +176,15 @@ impl<'a> Pass<'a> {
         if let Some(revision) = &request.changed_since {
             changed::narrow(&mut reading, request, revision)?;
         }
+        let recall = api.and_then(|api| Recall::open(request, &reading, api, now));
         let asked = match api {
-            Some(api) if !has_errors(&reading.diagnostics) => gather::ask(request, &reading, api).await?,
+            Some(api) if !has_errors(&reading.diagnostics) => {
+                gather::ask(request, &reading, recall.as_ref(), api).await?
+            }
             _ => gather::nothing_asked(request, &reading),
         };
         let mut pass = Pass::from_parts(request, api, reading, asked, now);
+        pass.recall = recall;
         if python == Python::Ask && !has_errors(&pass.diagnostics) {
             let Pass { reading, asked, filled, flows, .. } = &mut pass;
             flows::ask_python(request, reading, asked, filled, flows).await?;
@@ -199,7 +213,7 @@ impl<'a> Pass<'a> {
         diagnostics.append(&mut flows.diagnostics);
         without_echoes(told, &mut diagnostics);
         reading.show(&diagnostics);
-        Pass { request, api, reading, asked, filled, flows, diagnostics, started: Instant::now(), now }
+        Pass { request, api, reading, asked, filled, flows, diagnostics, recall: None, started: Instant::now(), now }
     }
 
     /// Makes the plan.
@@ -211,15 +225,52 @@ impl<'a> Pass<'a> {
         let Some(api) = self.api.filter(|_| !has_errors(&diagnostics)) else {
             return Ok(self.compare(desired, Observed::default(), diagnostics));
         };
-        let observed = gather::observe(api, &desired, &self.asked.ledger).await?;
-        let ledger = self.asked.ledger.clone();
-        let mut decided = Decided { desired, observed, ledger, planned: Planned::default(), diagnostics };
-        owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
-        self.plan(&mut decided);
+        let mut decided = match probe::changed(self, &desired) {
+            Some(changed) => self.compare_changed(api, changed, desired, diagnostics).await?,
+            None => self.compare_all(api, desired, diagnostics).await?,
+        };
         if self.reading.project.ledger {
             owners::refuse_foreign(api, &self.reading.scope, &mut decided).await?;
         }
+        probe::remember(self, &decided);
         Ok(decided)
+    }
+
+    async fn compare_all(
+        &self,
+        api: &Api,
+        desired: Desired,
+        diagnostics: Vec<Diagnostic>,
+    ) -> Result<Decided, PassError> {
+        let observed = gather::observe(api, &desired, &self.asked.ledger).await?;
+        let mut decided = self.undecided(desired, observed, diagnostics);
+        owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
+        self.plan(&mut decided);
+        Ok(decided)
+    }
+
+    /// Compares what git wants otherwise than remembered; all else is as it was then.
+    async fn compare_changed(
+        &self,
+        api: &Api,
+        changed: Changed,
+        desired: Desired,
+        diagnostics: Vec<Diagnostic>,
+    ) -> Result<Decided, PassError> {
+        let observed = match changed.desired.deployments.is_empty() {
+            true => Observed::default(),
+            false => gather::observe(api, &changed.desired, &changed.ledger).await?,
+        };
+        let mut decided = self.undecided(desired, observed, diagnostics);
+        decided.planned = plan::plan(&changed.desired, &decided.observed, &changed.ledger, self.now);
+        decided.planned.plan.unchanged += changed.unchanged;
+        decided.remembered = Some(changed.remembered);
+        Ok(decided)
+    }
+
+    fn undecided(&self, desired: Desired, observed: Observed, diagnostics: Vec<Diagnostic>) -> Decided {
+        let ledger = self.asked.ledger.clone();
+        Decided { desired, observed, ledger, planned: Planned::default(), diagnostics, remembered: None }
     }
 
     /// What should be, and the problems and remarks about it.
@@ -232,8 +283,7 @@ impl<'a> Pass<'a> {
 
     /// What should be and what is → what is to be done; nothing while an error stands.
     pub fn compare(&self, desired: Desired, observed: Observed, diagnostics: Vec<Diagnostic>) -> Decided {
-        let ledger = self.asked.ledger.clone();
-        let mut decided = Decided { desired, observed, ledger, planned: Planned::default(), diagnostics };
+        let mut decided = self.undecided(desired, observed, diagnostics);
         self.plan(&mut decided);
         decided
     }
@@ -252,13 +302,16 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Reads anew what another pass may have changed: the ledger. What the API holds is read by every decision.
+    /// Reads anew what another pass may have changed: the ledger, and the marks. What the API holds is read by every decision.
     ///
     /// # Errors
     /// An API that does not answer.
     pub async fn refresh(&mut self) -> Result<(), PassError> {
         if let Some(api) = self.api {
-            (self.asked.ledger, self.asked.trouble) = gather::load_ledger(&self.reading, api).await?;
+            let marks = async { Ok(gather::marks(self.recall.as_ref(), api).await) };
+            let (ledger, marks) = tokio::try_join!(gather::load_ledger(&self.reading, api), marks)?;
+            (self.asked.ledger, self.asked.trouble) = ledger;
+            self.asked.marks = marks;
         }
         Ok(())
     }
@@ -271,7 +324,12 @@ impl<'a> Pass<'a> {
         Report {
             scope: self.reading.scope.clone(),
             digest: digest::digest(&decided.planned.plan, ledger),
-            base: Base { commit: ledger.commit.clone(), ledger_generation: ledger.generation, revision: None },
+            base: Base {
+                commit: ledger.commit.clone(),
+                ledger_generation: ledger.generation,
+                revision: None,
+                remembered: decided.remembered.clone(),
+            },
             source: Source {
                 commit: git.map(|git| git.commit.clone()),
                 branch: git.map(|git| git.branch.clone()).filter(|branch| branch != "HEAD"),

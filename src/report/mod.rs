@@ -55,6 +55,20 @@ pub struct Base {
     /// What the files were compared with in the place of an API: a commit as it was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// What was taken from an earlier comparison in the place of the API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Remembered>,
+}
+
+/// A comparison that rests on an earlier one: nothing had moved on the API since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remembered {
+    /// When everything was last compared.
+    pub compared: String,
+    /// How long ago that was.
+    pub age_seconds: u64,
+    /// How many deployments git wants otherwise since; these were read and compared.
+    pub read: usize,
 }
 
 /// Requests sent so far.

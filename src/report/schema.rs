@@ -51,6 +51,12 @@ fn document(file: &str, title: &str, change: Value) -> Value {
                     "commit": text_or_null,
                     "ledger_generation": count,
                     "revision": { "type": "string", "description": "What `--base` named: the plan compares files with files." },
+                    "remembered": {
+                        "description": "Where nothing had moved on the API since an earlier comparison: when everything was last compared, and how many deployments were read since git wants them otherwise.",
+                        "type": "object",
+                        "required": ["compared", "age_seconds", "read"],
+                        "properties": { "compared": { "type": "string" }, "age_seconds": count, "read": count },
+                    },
                 },
             },
             "source": {

@@ -28,8 +28,19 @@ const VALUE_WIDTH: usize = 100;
 pub fn plan(report: &Report, look: Look) -> String {
     let mut out = header(report, look);
     out.push_str(&changes(report, look));
+    out.push_str(&remembered(report));
     let _ = writeln!(out, "{}   {}", plan_summary(&report.summary()), cost(report));
     out
+}
+
+/// `Compared 42 s ago; nothing moved on the API since, 1 deployment read.`
+fn remembered(report: &Report) -> String {
+    let Some(known) = &report.base.remembered else { return String::new() };
+    let read = count(known.read, "deployment", "deployments");
+    format!(
+        "Compared with what was found {} s ago; nothing has moved on the API since. {read} read.\n",
+        known.age_seconds
+    )
 }
 
 /// What an apply did, below the plan that was shown before it: what is not in and why, and the sum.

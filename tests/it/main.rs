@@ -21,6 +21,7 @@ mod ownership;
 mod parity;
 mod plan_cases;
 mod plan_is_safe;
+mod probe;
 mod properties;
 mod python_helper;
 mod remembered;

@@ -1,14 +1,16 @@
 //! From the nodes of reconcile.yaml to a `Project`, with every complaint collected.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
-use super::{Api, BuildCache, DefaultPull, Environment, IgnoreDrift, MaxDelete, Project};
+use super::{Api, BuildCache, DefaultPull, Environment, IgnoreDrift, MaxDelete, Project, length_of_time};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::manifest::globs::{self, Globs};
 use crate::manifest::node::{Node, Value};
 use crate::model::{Kind, Map, Origin, RepoPath, Tree};
 
-pub(in crate::manifest) const KEYS: [&str; 17] = [
+pub(in crate::manifest) const KEYS: [&str; 18] = [
     "name",
     "include",
     "exclude",
@@ -26,6 +28,7 @@ pub(in crate::manifest) const KEYS: [&str; 17] = [
     "default_pull",
     "build_cache",
     "vars",
+    "drift_interval",
 ];
 pub(in crate::manifest) const ENVIRONMENT_KEYS: [&str; 3] = ["api", "vars", "overlays"];
 pub(in crate::manifest) const API_KEYS: [&str; 2] = ["url", "profile"];
@@ -78,6 +81,7 @@ impl Reader<'_> {
                 set(&mut project.build_cache, self.word(node, key, &known));
             }
             "vars" => project.vars = self.vars(node),
+            "drift_interval" => set(&mut project.drift_interval, self.length_of_time(node, key)),
             _ => unreachable_key(key),
         }
     }
@@ -252,6 +256,18 @@ impl Reader<'_> {
             }
         };
         text.parse().map_err(|why: String| self.invalid(node, format!("`max_delete`: {why}"))).ok()
+    }
+
+    fn length_of_time(&mut self, node: &Node, key: &str) -> Option<Duration> {
+        let text = match &node.value {
+            Value::Int(number) => number.to_string(),
+            Value::Text(text) => text.clone(),
+            _ => {
+                self.wrong_type(node, &format!("`{key}`"), "a length of time such as `10m`, or a number of seconds");
+                return None;
+            }
+        };
+        length_of_time(&text).map_err(|why| self.invalid(node, format!("`{key}`: {why}"))).ok()
     }
 
     fn globs(&mut self, node: &Node, key: &str) -> Option<Vec<String>> {
@@ -507,12 +523,14 @@ mod tests {
             "ignore_drift": ["deployment/*/*: paused", {"work_pool/*": ["concurrency_limit", "a.b"]}],
             "strict": true, "ledger": false, "python": ".venv/bin/python", "step_env": ["DOCKER_HOST"],
             "show_env": ["REGION"], "secret_dirs": ["/run/secrets"], "root_relative": ["ops/prefect.yaml"],
-            "default_pull": "git", "build_cache": "never", "vars": {"tag": "edge", "n": 1, "m": {"a": [true, null]}}
+            "default_pull": "git", "build_cache": "never", "vars": {"tag": "edge", "n": 1, "m": {"a": [true, null]}},
+            "drift_interval": "10m"
         }));
         assert_eq!(diagnostics, []);
         assert_eq!(project.name.as_deref(), Some("shop"));
         assert_eq!((project.prune, project.strict, project.ledger), (true, true, false));
         assert_eq!(project.max_delete, MaxDelete::Percent(10));
+        assert_eq!(project.drift_interval, Duration::from_secs(600));
         assert_eq!((project.default_pull, project.build_cache), (DefaultPull::Git, BuildCache::Never));
         assert_eq!(project.environments.keys().collect::<Vec<_>>(), ["prod", "dev", "bare"]);
         let prod = project.environments["prod"].api.as_ref().unwrap();
@@ -597,6 +615,15 @@ mod tests {
             assert!(bad.parse::<MaxDelete>().is_err(), "{bad}");
         }
         assert_eq!(project(json!({"max_delete": 0})).0.max_delete, MaxDelete::Count(0));
+    }
+
+    #[test]
+    fn the_drift_interval_is_a_length_of_time() {
+        let seconds = |json: Json| project(json!({"drift_interval": json})).0.drift_interval.as_secs();
+        assert_eq!((seconds(json!(90)), seconds(json!("1h 30m")), seconds(json!(0))), (90, 5400, 0));
+        for (bad, code) in [(json!("soon"), "E0122"), (json!(-1), "E0122"), (json!(true), "E0121")] {
+            assert_eq!(wrong(json!({"drift_interval": bad})), [(code, 3)], "{bad}");
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub fn request(dir: &Dir) -> Request {
         python: None,
         fallback_python: None,
         environment: BTreeMap::new(),
+        caution: reconcile::reconcile::Caution::default(),
         default_pool: None,
         stop: tokio_util::sync::CancellationToken::new(),
         say: Box::new(|_| ()),
