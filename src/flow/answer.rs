@@ -197,7 +197,7 @@ fn other_flows(machine: &mut Machine<'_>, id: usize, wanted: &Rc<Flow>) -> Resul
         let Value::Lazy(lazy) = &value else { continue };
         let super::value::Definition::Function(def) = &lazy.node else { continue };
         let by_prefect = def.decorator_list.iter().any(|decorator| {
-            super::schema::names_in(&decorator.expression).iter().any(|name| {
+            super::late::names_in(&decorator.expression).iter().any(|name| {
                 matches!(machine.modules[id].env.get(name), Some(Value::Import(import)) if import.module == "prefect" || import.module.starts_with("prefect."))
             })
         });
@@ -320,7 +320,7 @@ fn annotations(machine: &mut Machine<'_>, function: &Function) -> Result<Vec<Opt
 fn clash(function: &Function) -> Option<Reason> {
     for parameter in &function.params {
         let Some(Annotation::Text(expr)) = &parameter.annotation else { continue };
-        let names = super::schema::names_in(expr);
+        let names = super::late::names_in(expr);
         if let Some(other) = function.params.iter().find(|other| names.contains(&other.name)) {
             let text = format!("the parameter `{}` has the name of a type that is given as a text", other.name);
             return Some(Reason { parameter: Some(parameter.name.clone()), text, origin: Some(other.origin.clone()) });
@@ -375,9 +375,9 @@ fn schema(machine: &mut Machine<'_>, function: &Function) -> Result<Json, Vec<Re
     if !required.is_empty() {
         schema.insert("required".to_owned(), json!(required));
     }
-    if !machine.definitions.is_empty() {
-        let definitions = machine.definitions.iter().map(|(name, (_, json))| (name.clone(), json.clone()));
-        schema.insert("definitions".to_owned(), Json::Object(definitions.collect()));
+    let definitions = machine.reachable(schema.get("properties"));
+    if !definitions.is_empty() {
+        schema.insert("definitions".to_owned(), Json::Object(definitions));
     }
     Ok(Json::Object(schema))
 }
@@ -462,7 +462,7 @@ fn of_parameter(machine: &mut Machine<'_>, ty: &Value) -> Result<Map<String, Jso
     if !extras.extra.is_empty() || extras.alias.is_some() || extras.updates.contains_key("deprecated") {
         return Err(Bad::Unknown(Reason::new("what `Annotated` says is left to Python", None)));
     }
-    let mut js = machine.schema(&inner.0, &Place::parameter())?;
+    let mut js = machine.schema_or_tagged(&inner.0, &extras, &Place::parameter())?;
     super::constraint::limit(&mut js, &extras.limits)?;
     let kept = extras.updates.into_iter().filter(|(key, _)| key == "examples");
     js.map.extend(kept);

@@ -24,6 +24,8 @@ pub(super) struct Extras {
     pub alias: Option<String>,
     /// The name that serialisation uses.
     pub written: Option<String>,
+    /// The field that tells the members of a union apart.
+    pub discriminator: Option<String>,
     /// Whether serialisation leaves it out.
     pub hidden: bool,
 }
@@ -43,6 +45,7 @@ impl Extras {
         self.factory = other.factory.or(self.factory.take());
         self.alias = other.alias.or(self.alias.take());
         self.written = other.written.or(self.written.take());
+        self.discriminator = other.discriminator.or(self.discriminator.take());
         self.hidden |= other.hidden;
     }
 }
@@ -94,6 +97,7 @@ impl Machine<'_> {
                 }
                 ("validation_alias", Value::Str(text)) => out.alias = Some(text.to_string()),
                 ("serialization_alias", Value::Str(text)) => out.written = Some(text.to_string()),
+                ("discriminator", Value::Str(name)) => out.discriminator = Some(name.to_string()),
                 ("exclude", Value::Bool(hidden)) => out.hidden = *hidden,
                 ("gt" | "ge" | "lt" | "le" | "multiple_of", Value::Int(_) | Value::Float(_))
                 | ("min_length" | "max_length" | "max_digits" | "decimal_places", Value::Int(_))
@@ -156,6 +160,22 @@ impl Machine<'_> {
                 "annotated_types.MultipleOf" => limit("multiple_of", one("multiple_of", 0))?,
                 "annotated_types.MinLen" => limit("min_length", one("min_length", 0))?,
                 "annotated_types.MaxLen" => limit("max_length", one("max_length", 0))?,
+                "annotated_types.Len" => {
+                    limit("min_length", Some(one("min_length", 0).unwrap_or(Value::Int(0))))?;
+                    if let Some(most) = one("max_length", 1).filter(|most| !matches!(most, Value::None)) {
+                        limit("max_length", Some(most))?;
+                    }
+                }
+                "annotated_types.Interval" if made.args.pos.is_empty() => {
+                    for key in ["gt", "ge", "lt", "le"] {
+                        if let Some(value) = made.args.get(key).filter(|value| !matches!(value, Value::None)) {
+                            limit(key, Some(value.clone()))?;
+                        }
+                    }
+                }
+                "pydantic.Strict" if made.args.kw.is_empty() && made.args.pos.is_empty() => {
+                    out.limits.push(("strict".to_owned(), Value::Bool(true)));
+                }
                 "pydantic.AfterValidator" | "pydantic.PlainSerializer" | "pydantic.WrapSerializer" => {}
                 "pydantic.BeforeValidator" | "pydantic.WrapValidator"
                     if made.args.get("json_schema_input_type").is_none() => {}

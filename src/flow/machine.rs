@@ -117,6 +117,10 @@ pub(super) struct Machine<'s> {
     nowhere: Option<usize>,
     /// The definition names handed out so far.
     pub definitions: IndexMap<String, (usize, serde_json::Value)>,
+    /// How often a class was let through that pydantic only checks instances of.
+    pub lenient: u32,
+    /// The definitions, by class, that hold such classes.
+    pub lenient_ids: BTreeSet<usize>,
     /// The classes whose addresses are keys.
     pub kept: Vec<Rc<super::value::Class>>,
     /// Field lists of classes, by address.
@@ -139,6 +143,8 @@ impl<'s> Machine<'s> {
             busy: Vec::new(),
             nowhere: None,
             definitions: IndexMap::new(),
+            lenient: 0,
+            lenient_ids: BTreeSet::new(),
             kept: Vec::new(),
             memo: RefCell::new(BTreeMap::new()),
         }

@@ -14,6 +14,9 @@
 //! | `eval`, `call` | expressions become values |
 //! | `class` | what kind of class a class is, and its fields |
 //! | `schema`, `simple` | a type becomes a JSON schema, as pydantic writes it |
+//! | `definition` | so does a class, once |
+//! | `tagged` | a union told apart by a field |
+//! | `late` | annotations that are texts |
 //! | `constraint` | `Field(...)` and `Annotated[...]` |
 //! | `encode` | a default becomes JSON |
 //! | `docstring` | descriptions |
@@ -23,15 +26,18 @@ mod answer;
 mod call;
 mod class;
 mod constraint;
+mod definition;
 mod docstring;
 mod encode;
 mod entrypoint;
 mod eval;
 mod exec;
+mod late;
 mod machine;
 mod schema;
 mod simple;
 mod sources;
+mod tagged;
 mod value;
 
 use std::collections::BTreeSet;
