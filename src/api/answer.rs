@@ -7,7 +7,8 @@ use serde_json::Value;
 /// No reason needs more.
 const LONGEST: usize = 500;
 /// Below these keys of a request anything may be secret.
-const SENSITIVE: [&str; 6] = ["data", "job_variables", "parameters", "pull_steps", "value", "variables"];
+const SENSITIVE: [&str; 8] =
+    ["data", "job_configuration", "job_variables", "parameters", "payload", "pull_steps", "value", "variables"];
 /// What stands in place of a hidden value.
 const HIDDEN: &str = "(sensitive)";
 

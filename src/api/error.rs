@@ -113,6 +113,16 @@ pub enum ApiError {
         /// The address.
         url: String,
     },
+    /// A block needs a type or a schema that is not there.
+    #[error("the Prefect API at {url} has no {what}")]
+    UnknownType {
+        /// The type or schema.
+        what: String,
+        /// The address.
+        url: String,
+        /// What could be meant, or done.
+        hint: String,
+    },
 }
 
 impl ApiError {
@@ -129,7 +139,8 @@ impl ApiError {
             | ApiError::Denied { .. }
             | ApiError::Refused { .. }
             | ApiError::Garbled { .. }
-            | ApiError::CloudOnly { .. } => false,
+            | ApiError::CloudOnly { .. }
+            | ApiError::UnknownType { .. } => false,
         }
     }
 
@@ -165,6 +176,7 @@ impl ApiError {
             ApiError::CloudOnly { .. } => "E0518",
             ApiError::Setup { .. } => "E0519",
             ApiError::Unlocked { .. } => "E0523",
+            ApiError::UnknownType { .. } => "E0524",
         }
     }
 
@@ -198,6 +210,7 @@ impl ApiError {
                     .to_owned()
             }
             ApiError::CloudOnly { .. } => "remove them from the declaration, or deploy to Prefect Cloud".to_owned(),
+            ApiError::UnknownType { hint, .. } => hint.clone(),
         }
     }
 

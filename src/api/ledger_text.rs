@@ -112,14 +112,18 @@ fn seal(main: &Value, key: &[u8]) -> String {
 fn owned_text(owned: &Owned) -> Value {
     let declared: Map<String, Value> =
         owned.declared.iter().map(|(path, digest)| (path.to_string(), Value::String(digest.clone()))).collect();
-    json!({"id": owned.id, "declared": declared})
+    let mut text = json!({"id": owned.id, "declared": declared});
+    if owned.keep {
+        text["keep"] = Value::Bool(true);
+    }
+    text
 }
 
 fn owned_of(value: &Value) -> Option<Owned> {
     let declared = value["declared"].as_object()?.iter();
     let declared: Option<BTreeMap<Path, String>> =
         declared.map(|(path, digest)| Some((path.parse().ok()?, digest.as_str()?.to_owned()))).collect();
-    Some(Owned { id: value["id"].as_str()?.to_owned(), declared: declared? })
+    Some(Owned { id: value["id"].as_str()?.to_owned(), declared: declared?, keep: value["keep"] == true })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -148,7 +152,10 @@ mod tests {
             generation: 3,
             commit: Some("3f2c1a9".to_owned()),
             digest_key: vec![7; 32],
-            owned: BTreeMap::from([(Key::deployment("etl", "nightly"), Owned { id: "x".to_owned(), declared })]),
+            owned: BTreeMap::from([(
+                Key::deployment("etl", "nightly"),
+                Owned { id: "x".to_owned(), declared, keep: true },
+            )]),
             pending: BTreeSet::from([Key::new(Kind::WorkPool, "k8s")]),
             builds: BTreeMap::from([("b".to_owned(), json!({"image": "i"}))]),
             flows: BTreeMap::from([("f".to_owned(), json!({"$ref": "#/definitions/X"}))]),
@@ -160,7 +167,7 @@ mod tests {
         let main = write(&small(), "shop", "shop-1").main;
         assert_eq!(
             main["owned"]["deployment etl/nightly"],
-            json!({"id": "x", "declared": {"env.\"a.b\"": "d2", "schedules[daily].cron": "d1"}})
+            json!({"id": "x", "declared": {"env.\"a.b\"": "d2", "schedules[daily].cron": "d1"}, "keep": true})
         );
         assert_eq!((&main["pending"], &main["generation"]), (&json!(["work_pool k8s"]), &json!(3)));
     }
@@ -234,7 +241,7 @@ mod tests {
             ),
             pending in prop::collection::btree_set(keys(), 0..4),
         ) {
-            let owned = owned.into_iter().map(|(key, (id, declared))| (key, Owned { id, declared })).collect();
+            let owned = owned.into_iter().map(|(key, (id, declared))| (key, Owned { id, declared, keep: false })).collect();
             let ledger = Ledger { generation, commit, digest_key, owned, pending, ..Ledger::default() };
             let documents = write(&ledger, "shop", "shop-1");
             let text = serde_json::to_string(&documents.main).expect("JSON");

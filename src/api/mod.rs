@@ -5,6 +5,7 @@
 //! with a next step and without anything that was sent.
 
 mod answer;
+mod block_types;
 mod client;
 mod csrf;
 mod error;
@@ -13,14 +14,18 @@ mod http;
 mod ledger;
 mod ledger_parts;
 mod ledger_text;
+mod listing;
 mod lock;
 mod marks;
+mod objects;
 mod own_type;
 mod paging;
 mod reads;
 mod retry;
+mod routes;
 mod runs;
 mod tls;
+mod usage;
 mod writes;
 
 use std::sync::{Arc, PoisonError};
@@ -44,6 +49,7 @@ use client::{Call, Client};
 pub struct Api {
     client: Arc<Client>,
     ledgers: ledger::Shelf,
+    types: block_types::Types,
 }
 
 /// What the server says of itself.
@@ -65,7 +71,8 @@ pub struct Requests {
 impl Api {
     /// Prepares a connection without using it yet. The only file read is that of `ca_file`.
     pub fn connect(connection: Connection) -> Result<Api, ApiError> {
-        Ok(Api { client: Arc::new(Client::new(connection)?), ledgers: ledger::Shelf::default() })
+        let client = Arc::new(Client::new(connection)?);
+        Ok(Api { client, ledgers: ledger::Shelf::default(), types: block_types::Types::default() })
     }
 
     /// Asks for the server's version: also the cheapest way to learn whether address and key are right.

@@ -74,6 +74,12 @@ impl Client {
         Ok(all.into_values().collect())
     }
 
+    /// The same, or nothing if the list seems to change, which it does to whoever cuts it into pages within a tie.
+    pub async fn filter_settled(&self, path: &str, filter: &Value, what: &str) -> Result<Option<Vec<Value>>, ApiError> {
+        let reading = self.read_offsets(path, filter, what).await?;
+        Ok(reading.settled.then(|| reading.rows.into_values().collect()))
+    }
+
     async fn read_offsets(&self, path: &str, filter: &Value, what: &str) -> Result<Reading, ApiError> {
         let mut reading = Reading { rows: IndexMap::new(), settled: true };
         let mut offset = 0;

@@ -9,7 +9,7 @@ use super::error::ApiError;
 use crate::model::Secret;
 
 /// So many names fit into one filter; databases limit the variables of a statement.
-const NAMES_AT_ONCE: usize = 1000;
+pub(super) const NAMES_AT_ONCE: usize = 1000;
 
 /// Which objects of a kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Which {
     }
 
     /// The filters to send, one request each.
-    fn filters(&self) -> Vec<Value> {
+    pub(super) fn filters(&self) -> Vec<Value> {
         let Which::Of { names, ids } = self else { return vec![json!({})] };
         let names: Vec<&String> = names.iter().collect();
         let ids: Vec<&String> = ids.iter().filter(|id| uuid::Uuid::parse_str(id).is_ok()).collect();

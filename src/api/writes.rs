@@ -167,7 +167,7 @@ impl Api {
     }
 
     /// Waits before looking whether an unclear write was done; any other failure is final.
-    async fn pause_before_looking(&self, error: ApiError, attempt: u32) -> Result<(), ApiError> {
+    pub(super) async fn pause_before_looking(&self, error: ApiError, attempt: u32) -> Result<(), ApiError> {
         let connection = self.connection();
         match error {
             ApiError::Ambiguous { .. } if attempt <= connection.max_retries => {
@@ -199,18 +199,18 @@ impl Api {
 }
 
 /// The stretch of the server's time in which something of ours was made.
-struct Fresh {
+pub(super) struct Fresh {
     from: Option<Timestamp>,
 }
 
 impl Fresh {
     /// From `started` (our clock) to an answer that just came (the server's clock): the two need not agree.
-    fn since(started: Instant, answer: &Answer) -> Fresh {
+    pub(super) fn since(started: Instant, answer: &Answer) -> Fresh {
         let back = jiff::SignedDuration::try_from(started.elapsed() + CLOCK_GRAIN).ok();
         Fresh { from: answer.date.zip(back).and_then(|(date, back)| date.checked_sub(back).ok()) }
     }
 
-    fn includes(&self, row: &Value) -> bool {
+    pub(super) fn includes(&self, row: &Value) -> bool {
         let created = row["created"].as_str().and_then(|created| created.parse::<Timestamp>().ok());
         created.zip(self.from).is_some_and(|(created, from)| created >= from)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use super::args::{ApplyArgs, Bare, DriftArgs, Global, Selecting};
+use super::args::{ApplyArgs, Bare, DestroyArgs, DriftArgs, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
 use super::saved::{self, Saved};
@@ -29,13 +29,14 @@ pub struct Apply {
     full: bool,
     plan: Option<PathBuf>,
     drift: DriftArgs,
+    destroy: bool,
 }
 
 impl Apply {
     /// A pass without a command.
     pub fn from_bare(bare: Bare) -> Self {
         let path = bare.path.map(|path| path.display().to_string());
-        let selecting = Selecting { path, ..Selecting::default() };
+        let selecting = Selecting { path, owning: bare.owning, ..Selecting::default() };
         let lock_timeout = bare.lock_timeout.unwrap_or_default();
         Apply {
             selecting,
@@ -45,6 +46,7 @@ impl Apply {
             full: false,
             plan: None,
             drift: bare.drift,
+            destroy: false,
         }
     }
 }
@@ -52,7 +54,34 @@ impl Apply {
 impl From<ApplyArgs> for Apply {
     fn from(args: ApplyArgs) -> Self {
         let ApplyArgs { selecting, plan, yes, lock_timeout, drift, fail_on_held, full } = args;
-        Apply { selecting, yes, lock_timeout: lock_timeout.unwrap_or_default(), fail_on_held, full, plan, drift }
+        Apply {
+            selecting,
+            yes,
+            lock_timeout: lock_timeout.unwrap_or_default(),
+            fail_on_held,
+            full,
+            plan,
+            drift,
+            destroy: false,
+        }
+    }
+}
+
+impl From<DestroyArgs> for Apply {
+    fn from(args: DestroyArgs) -> Self {
+        let DestroyArgs { path, yes, lock_timeout, full } = args;
+        let selecting = Selecting { path, ..Selecting::default() };
+        let lock_timeout = lock_timeout.unwrap_or_default();
+        Apply {
+            selecting,
+            yes,
+            lock_timeout,
+            fail_on_held: true,
+            full,
+            plan: None,
+            drift: DriftArgs::default(),
+            destroy: true,
+        }
     }
 }
 
@@ -74,6 +103,7 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
     request.caution = pass::caution(&args.drift);
     // What was reviewed is compared whole.
     request.caution.full |= saved.is_some();
+    request.owning.destroy = args.destroy;
     let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::StartLocal).await
     {
         Ok(connected) => connected,
@@ -119,7 +149,7 @@ async fn decide_and_apply(
     if decided.planned.plan.is_empty() && !open {
         return Ok(finish(global, args, prepared, &decided, Sent::default()));
     }
-    confirm(args)?;
+    confirm(args, prepared)?;
     let mut builds = known.clone();
     if open {
         builds = builds::run(prepared, builds).await.map_err(|error| pass::failed(&error))?;
@@ -206,17 +236,26 @@ fn is_asked() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Asks unless `--yes` was given.
-fn confirm(args: &Apply) -> Result<(), Exit> {
+/// Asks unless `--yes` was given. Who destroys has to say what.
+fn confirm(args: &Apply, prepared: &Pass<'_>) -> Result<(), Exit> {
     if args.yes {
         return Ok(());
     }
+    let scope = &prepared.reading.scope;
+    let question = match args.destroy {
+        true => format!("Type the name of the scope, `{scope}`, to delete all of this: "),
+        false => "Apply this plan? [y/N] ".to_owned(),
+    };
     let mut err = std::io::stderr();
-    let _ = write!(err, "Apply this plan? [y/N] ");
+    let _ = write!(err, "{question}");
     let _ = err.flush();
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
-    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+    let agrees = match args.destroy {
+        true => answer.trim() == scope,
+        false => matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"),
+    };
+    if agrees {
         return Ok(());
     }
     output::say("nothing was applied");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::project::length_of_time;
+use crate::manifest::project::{MaxDelete, length_of_time};
 
 /// GitOps for Prefect: keeps a Prefect API equal to a git repository.
 ///
@@ -49,6 +49,9 @@ pub enum Command {
         reconcile plan --out plan.json && reconcile apply --plan plan.json --yes\n  \
         reconcile apply --rev HEAD~1          go back to the commit before")]
     Apply(ApplyArgs),
+    /// Delete everything that this scope owns on the API
+    #[command(after_help = "Examples:\n  reconcile destroy\n  reconcile destroy --env staging --yes")]
+    Destroy(DestroyArgs),
     /// Check the files only: no API, no network
     #[command(after_help = "Examples:\n  reconcile validate\n  reconcile validate --format github")]
     Validate(ValidateArgs),
@@ -184,6 +187,9 @@ pub struct Bare {
     /// How a pass may rest on the one before.
     #[command(flatten)]
     pub drift: DriftArgs,
+    /// What may be taken over and deleted.
+    #[command(flatten)]
+    pub owning: OwningArgs,
 }
 
 /// How much a pass may rest on the one before.
@@ -226,9 +232,28 @@ pub struct Selecting {
     /// Accepted for scripts written for `prefect deploy`; nothing ever prompts but the confirmation
     #[arg(long, hide = true)]
     pub no_prompt: bool,
+    /// What may be taken over and deleted.
+    #[command(flatten)]
+    pub owning: OwningArgs,
     /// What is laid over one deployment.
     #[command(flatten)]
     pub overlay: OverlayArgs,
+}
+
+/// What may be taken over and deleted.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Ownership")]
+pub struct OwningArgs {
+    /// Delete what is ours and left git
+    #[arg(long)]
+    pub prune: bool,
+    /// Delete at most so many objects: a number, or a share of what is ours such as 25%
+    #[arg(long, value_name = "N|P%")]
+    pub max_delete: Option<MaxDelete>,
+    /// Take over what exists and belongs to nobody
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 /// Values laid over a single selected deployment, as in `prefect deploy`.
@@ -349,6 +374,23 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub fail_on_held: bool,
     /// Show every change and whole values
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+}
+
+/// `reconcile destroy`
+#[derive(Clone, Debug, Args)]
+pub struct DestroyArgs {
+    /// The directory with the project's reconcile.yaml [default: .]
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// Destroy without asking
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    pub lock_timeout: Option<Duration>,
+    /// Show every change
     #[arg(long, help_heading = "Output")]
     pub full: bool,
 }

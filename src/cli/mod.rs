@@ -88,6 +88,7 @@ async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
         None => apply::run(&cli.global, apply::Apply::from_bare(cli.bare), stop).await,
         Some(Command::Plan(args)) => plan::run(&cli.global, args, stop).await,
         Some(Command::Apply(args)) => apply::run(&cli.global, args.into(), stop).await,
+        Some(Command::Destroy(args)) => apply::run(&cli.global, args.into(), stop).await,
         Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
         Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{DriftArgs, Global, Selecting};
+use super::args::{DriftArgs, Global, OwningArgs, Selecting};
 use super::connect::Connected;
 use super::exit::Exit;
 use super::last_words;
 use super::output;
 use super::overlay;
 use crate::diagnostic::Diagnostic;
-use crate::reconcile::{Caution, PassError, Request};
+use crate::reconcile::{Caution, Owning, PassError, Request};
 use crate::report::diagnostics::{self, Texts};
 
 /// The request of a command line.
@@ -36,6 +36,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
         environment: environment(),
         default_pool: None,
         caution: Caution::default(),
+        owning: owning(selecting),
         stop,
         say: Box::new(move |text| {
             if !quiet {
@@ -43,6 +44,11 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
             }
         }),
     })
+}
+
+fn owning(selecting: &Selecting) -> Owning {
+    let OwningArgs { prune, max_delete, adopt } = selecting.owning;
+    Owning { prune, max_delete, adopt, destroy: false }
 }
 
 /// The environment as far as it is text.

@@ -153,4 +153,13 @@ removed, and fields that leave git are not reset.",
 The process was stopped or cut off for so long that another one could take the lock over, or somebody deleted the lock.
 What was still to be written was not sent, so that it cannot undo what the other one wrote. Run again.",
     },
+    Page {
+        code: "E0524",
+        title: "The API has no such block type or schema",
+        text: "\
+A block is a document of a type, and the API has neither a type of that slug nor, if the message speaks of a schema, the
+version or checksum that the block asks for. The message names similar types. Types come with Prefect's integrations:
+`prefect block register -m prefect_aws` registers those of one; or declare the block type along with the block.
+A new Prefect server does not have some types of Prefect 2, such as `s3` and `docker-container`.",
+    },
 ];

@@ -5,6 +5,7 @@ mod declarations;
 mod flows;
 mod plan;
 mod project;
+mod resources;
 mod schedules;
 mod steps;
 mod templates;
@@ -35,6 +36,7 @@ pub static PAGES: LazyLock<Vec<&'static Page>> = LazyLock::new(|| {
         plan::PAGES,
         api::PAGES,
         steps::PAGES,
+        resources::PAGES,
     ];
     chapters.into_iter().flatten().collect()
 });

@@ -9,6 +9,7 @@ pub mod node;
 pub mod prefect_yaml;
 pub mod problem;
 pub mod project;
+pub mod resources;
 pub mod schedules;
 pub mod schema;
 pub mod scope;

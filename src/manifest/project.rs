@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 use crate::manifest::globs::Globs;
 use crate::model::{Key, Kind, Map, Origin, Path};
@@ -127,7 +128,8 @@ pub struct Api {
 }
 
 /// How many of the owned objects may be deleted without asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MaxDelete {
     /// A share of what is owned, 0 to 100.
     Percent(u8),

@@ -14,6 +14,8 @@ pub struct Owned {
     pub id: String,
     /// The paths that were declared when it was last applied, each with the keyed digest of its value.
     pub declared: BTreeMap<Path, String>,
+    /// Whether it stays when it leaves git: `lifecycle: { prune: false }`.
+    pub keep: bool,
 }
 
 /// What a scope owns. One per scope, kept on the API itself.

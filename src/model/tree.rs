@@ -51,6 +51,27 @@ impl Unknown {
     }
 }
 
+/// The label under which events tell a resource: ids below it are told with their kind.
+const RESOURCE_ID: &str = "prefect.resource.id";
+
+/// The name of an object in events: `prefect.deployment.ID`. Source: `prefect/server/events` (3.8.8).
+fn resource(key: &Key, id: &str) -> String {
+    use super::key::Kind;
+    let kind = match key.kind {
+        Kind::BlockType => "block-type",
+        Kind::Block => "block-document",
+        Kind::Variable => "variable",
+        Kind::WorkPool => "work-pool",
+        Kind::WorkQueue => "work-queue",
+        Kind::ConcurrencyLimit => "concurrency-limit",
+        Kind::TagConcurrencyLimit => "tag-concurrency-limit",
+        Kind::Flow => "flow",
+        Kind::Deployment => "deployment",
+        Kind::Automation => "automation",
+    };
+    format!("prefect.{kind}.{id}")
+}
+
 impl Tree {
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
@@ -142,17 +163,43 @@ impl Tree {
 
     /// The true JSON, secrets included, for the wire and for comparing: `None` while something is unknown or an
     /// id is missing. `id` gives the server's id of another object.
-    pub fn revealed(&self, id: &impl Fn(&Key) -> Option<String>) -> Option<Value> {
+    pub fn revealed(&self, id: &dyn Fn(&Key) -> Option<String>) -> Option<Value> {
         Some(match self {
             Tree::Secret(secret) => secret.reveal().clone(),
             Tree::IdOf(key) => Value::String(id(key)?),
             Tree::Unknown(_) => return None,
             Tree::List(items) => Value::Array(items.iter().map(|item| item.revealed(id)).collect::<Option<_>>()?),
             Tree::Map(map) => {
-                Value::Object(map.iter().map(|(k, v)| Some((k.clone(), v.revealed(id)?))).collect::<Option<_>>()?)
+                let entry = |(k, v): (&String, &Tree)| {
+                    let value = match k == RESOURCE_ID {
+                        true => v.revealed(&|key| id(key).map(|id| resource(key, &id))),
+                        false => v.revealed(id),
+                    };
+                    Some((k.clone(), value?))
+                };
+                Value::Object(map.iter().map(entry).collect::<Option<_>>()?)
             }
             Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) => self.convert(&Tree::masked),
         })
+    }
+
+    /// The same with the ids that are known in the place of references; the others stay.
+    #[must_use]
+    pub fn with_ids(&self, id: &dyn Fn(&Key) -> Option<String>) -> Tree {
+        match self {
+            Tree::IdOf(key) => id(key).map_or_else(|| self.clone(), Tree::Text),
+            Tree::List(items) => Tree::List(items.iter().map(|item| item.with_ids(id)).collect()),
+            Tree::Map(map) => {
+                let value = |(k, v): (&String, &Tree)| match k == RESOURCE_ID {
+                    true => v.with_ids(&|key| id(key).map(|id| resource(key, &id))),
+                    false => v.with_ids(id),
+                };
+                Tree::Map(map.iter().map(|entry| (entry.0.clone(), value(entry))).collect())
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Secret(_) | Tree::Unknown(_) => {
+                self.clone()
+            }
+        }
     }
 
     fn convert(&self, inner: &impl Fn(&Tree) -> Value) -> Value {
@@ -231,6 +278,18 @@ mod tests {
         assert_ne!(Tree::from(json!({"a": null})), Tree::from(json!({})));
         assert_ne!(Tree::from(json!(1)), Tree::from(json!(true)));
         assert_eq!(Tree::Secret(Secret::new(json!({"k": 1}))), Tree::from(json!({"k": 1})));
+    }
+
+    #[test]
+    fn events_tell_ids_with_their_kind() {
+        let reference = || Tree::IdOf(Key::deployment("etl", "nightly"));
+        let map = |key: &str| Tree::Map(Map::from([(key.to_owned(), reference())]));
+        let id = |_: &Key| Some("7".to_owned());
+        assert_eq!(map("deployment_id").revealed(&id), Some(json!({"deployment_id": "7"})));
+        let told = json!({"prefect.resource.id": "prefect.deployment.7"});
+        assert_eq!(map("prefect.resource.id").revealed(&id), Some(told.clone()));
+        assert_eq!(map("prefect.resource.id").with_ids(&id), Tree::from(told));
+        assert_eq!(map("prefect.resource.id").with_ids(&|_| None), map("prefect.resource.id"));
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn replace(
     let owned = ledger.owned.get(&wanted.key);
     let nothing = Declared::new();
     let declared = owned.map_or(&nothing, |owned| &owned.declared);
-    let sides = diff::Sides { owned: declared, digest_key: &ledger.digest_key, strict };
+    let sides = diff::Sides { owned: declared, digest_key: &ledger.digest_key, strict, ids: &planned.ids };
     let made = beside(&wanted.made, found, &sides);
     let body = made.complete(owner.unwrap_or_default());
     let body = with_ids(&body, &wanted.made.owner, owner);

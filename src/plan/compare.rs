@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use crate::manifest::schedules::Schedule;
 use crate::model::plan::{Action, Because, Change, FieldChange, Plan};
 use crate::model::{Key, Kind, Map, Origin, Path, Tree};
-use crate::resource::Compare;
 use crate::resource::deployment::FIELDS;
+use crate::resource::{self, Compare};
 
 use super::resolve::Filled;
 use super::schedules::label;
-use super::want::Deployment;
+use super::want::{Deployment, Object};
 
 /// An object as the files declare it, templates unfilled.
 #[derive(Clone, Debug)]
@@ -27,6 +27,16 @@ pub struct Written {
 
 /// One state of the repository.
 pub type State = BTreeMap<Key, Written>;
+
+/// Adds an object of another kind to a state.
+pub fn write_object(state: &mut State, object: &Object) {
+    let declared = resource::rules(object.key.kind).fields.iter();
+    let fields = declared
+        .filter_map(|field| Some((Path::of(field.name), object.fields.get(field.name)?.clone(), field.compare)));
+    let after = object.needs.keys().cloned().collect();
+    let written = Written { origin: object.origin.clone(), fields: fields.collect(), after };
+    state.insert(object.key.clone(), written);
+}
 
 /// Adds a deployment and its automations to a state.
 pub fn write(state: &mut State, deployment: &Deployment, filled: &Filled) {

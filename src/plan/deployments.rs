@@ -58,6 +58,7 @@ fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, now: Timestamp, 
         owned: owned.map_or(&nothing, |owned| &owned.declared),
         digest_key: &ledger.digest_key,
         strict: wanted.strict,
+        ids: &planned.ids,
     };
     let (mut changes, mut patch) = fields(wanted, answer, &sides);
     let timetable = schedules::diff(wanted, answer, &sides, owned.is_none(), now);

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::model::plan::{Because, FieldChange};
 use crate::model::secret::keyed_digest;
-use crate::model::{Map, Path, Tree};
+use crate::model::{Key, Map, Path, Tree};
 use crate::render::references;
 use crate::resource::{Compare, Field};
 
@@ -32,9 +32,23 @@ pub struct Sides<'a> {
     pub digest_key: &'a [u8],
     /// Whether every field is ours.
     pub strict: bool,
+    /// The ids of objects that are there: what a reference reads back as.
+    pub ids: &'a BTreeMap<Key, String>,
 }
 
+/// What the API answers in the place of a secret that the account may not read. Source:
+/// `prefect/server/schemas/core.py` (3.8.8), `BlockDocument`.
+const MASK: &str = "********";
+
 impl Sides<'_> {
+    /// Whether the API holds what is wanted. Of a secret that is withheld, whether it is the one that we applied.
+    fn is_same(&self, path: &Path, wanted: &Tree, found: &Tree) -> bool {
+        if found.as_str() == Some(MASK) && wanted.has_secret() {
+            return self.is_as_applied(path, wanted);
+        }
+        wanted.with_ids(&|key| self.ids.get(key).cloned()) == *found
+    }
+
     /// Whether git spoke of a path, or of something below it, when we last applied.
     pub fn was_declared(&self, path: &Path) -> bool {
         self.owned.keys().any(|owned| owned.starts_with(path))
@@ -65,11 +79,17 @@ pub fn declared(field: &Field, wanted: &Tree, found: &Value, sides: &Sides<'_>) 
     let found_tree = Tree::from(found);
     match field.compare {
         Compare::Along => FieldDiff::default(),
-        Compare::Exact => whole(path, wanted, &found_tree, wanted == &found_tree, sides),
+        Compare::Exact => {
+            let same = sides.is_same(&path, wanted, &found_tree);
+            whole(path, wanted, &found_tree, same, sides)
+        }
         Compare::Set => whole(path, wanted, &found_tree, same_set(wanted, &found_tree), sides),
         Compare::Keys => match (wanted, &found_tree) {
             (Tree::Map(wanted), Tree::Map(found)) => by_keys(&path, wanted, found, sides),
-            _ => whole(path, wanted, &found_tree, wanted == &found_tree, sides),
+            _ => {
+                let same = sides.is_same(&path, wanted, &found_tree);
+                whole(path, wanted, &found_tree, same, sides)
+            }
         },
     }
 }
@@ -152,7 +172,8 @@ fn merge(path: &Path, wanted: &Map, found: &Map, sides: &Sides<'_>, changes: &mu
                 Tree::Map(merge(&at, wanted, found, sides, changes))
             }
             (wanted, Some(found)) => {
-                let diff = whole(at, wanted, found, wanted == found, sides);
+                let same = sides.is_same(&at, wanted, found);
+                let diff = whole(at, wanted, found, same, sides);
                 let unchanged = diff.changes.is_empty();
                 changes.extend(diff.changes);
                 if unchanged { wanted.clone() } else { diff.send.unwrap_or_else(|| wanted.clone()) }
@@ -255,11 +276,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    static NOBODY: BTreeMap<Key, String> = BTreeMap::new();
     const KEYS: Field = Field { name: "job_variables", compare: Compare::Keys, default: "{}" };
     const SET: Field = Field { name: "tags", compare: Compare::Set, default: "[]" };
 
     fn sides(owned: &Declared) -> Sides<'_> {
-        Sides { owned, digest_key: b"k", strict: false }
+        Sides { owned, digest_key: b"k", strict: false, ids: &NOBODY }
     }
 
     #[test]
@@ -275,7 +297,7 @@ mod tests {
 
     #[test]
     fn strict_owns_everything() {
-        let sides = Sides { owned: &Declared::new(), digest_key: b"k", strict: true };
+        let sides = Sides { owned: &Declared::new(), digest_key: b"k", strict: true, ids: &NOBODY };
         let diff = declared(&KEYS, &Tree::from(json!({"a": 1})), &json!({"a": 1, "b": 2}), &sides);
         assert_eq!(diff.send, Some(Tree::from(json!({"a": 1}))));
     }

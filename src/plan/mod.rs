@@ -7,18 +7,22 @@ pub mod desire;
 pub mod diff;
 pub mod digest;
 pub mod fingerprint;
+pub mod objects;
+pub mod order;
+pub mod prune;
 pub mod resolve;
+pub mod resources;
 pub mod same;
 pub mod schedules;
 pub mod want;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use crate::model::Key;
 use crate::model::ledger::Ledger;
-use crate::model::plan::{Action, Because, Change, Held, Plan};
-use crate::model::{Key, Kind};
+use crate::model::plan::{Action, Because, Change, Plan};
 
 use want::{Declared, Desired, Observed, Write};
 
@@ -31,8 +35,10 @@ pub struct Planned {
     pub writes: BTreeMap<Key, Vec<Write>>,
     /// The declared paths of every wanted object.
     pub declared: BTreeMap<Key, Declared>,
-    /// The ids of wanted objects that exist.
+    /// The ids of objects that exist.
     pub ids: BTreeMap<Key, String>,
+    /// Wanted objects that stay when they leave git.
+    pub keeps: BTreeSet<Key>,
     /// Owned objects that exist no more: the ledger forgets them at its next save.
     pub gone: Vec<Key>,
 }
@@ -46,13 +52,16 @@ impl Planned {
 
 /// Works out the plan. `now` anchors intervals that are declared without an anchor.
 pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, now: Timestamp) -> Planned {
-    let mut planned = Planned::default();
+    let mut planned = Planned { ids: observed.ids(), ..Planned::default() };
     for wanted in desired.deployments.values() {
         deployments::plan(wanted, observed, ledger, now, &mut planned);
         automations::plan(wanted, observed, ledger, &mut planned);
         service_levels(wanted, ledger, &mut planned);
     }
-    orphans(desired, observed, ledger, &mut planned);
+    for wanted in desired.objects.values() {
+        objects::plan(wanted, &desired.policy, observed, ledger, &mut planned);
+    }
+    prune::plan(desired, observed, ledger, &mut planned);
     planned.plan.changes.sort_by(|a, b| a.key.cmp(&b.key));
     planned.plan.held.sort_by(|a, b| a.key.cmp(&b.key));
     planned
@@ -90,25 +99,4 @@ fn service_levels(wanted: &want::Deployment, ledger: &Ledger, planned: &mut Plan
         after: Vec::new(),
     };
     planned.push(change, vec![write]);
-}
-
-/// What is ours and no longer declared is named, and left alone.
-fn orphans(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
-    for key in ledger.owned.keys().filter(|key| key.kind == Kind::Deployment) {
-        if desired.deployments.contains_key(key) {
-            continue;
-        }
-        if !observed.deployments.contains_key(key) {
-            planned.gone.push(key.clone());
-            let prefix = format!("{}/", key.name);
-            let hanging = ledger.owned.keys().filter(|k| k.kind == Kind::Automation && k.name.starts_with(&prefix));
-            planned.gone.extend(hanging.cloned());
-        } else if desired.complete {
-            planned.plan.held.push(Held {
-                key: key.clone(),
-                action: Action::Delete,
-                reason: "it left git; pruning is not built yet, so it stays until it is deleted by hand".to_owned(),
-            });
-        }
-    }
 }

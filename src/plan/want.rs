@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::manifest::project::MaxDelete;
+use crate::manifest::resources::Lifecycle;
 use crate::manifest::schedules::Schedule;
 use crate::manifest::triggers;
 use crate::model::{Key, Origin, Path, Tree};
@@ -46,11 +48,51 @@ pub struct Automation {
     pub origin: Origin,
 }
 
+/// An object of any other kind as it should be.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its kind and natural name.
+    pub key: Key,
+    /// Where it is declared.
+    pub origin: Origin,
+    /// The fields of its kind's table that git speaks of, as they are sent; references as ids of keys.
+    pub fields: BTreeMap<String, Tree>,
+    /// Fields that are sent when it is made and are no difference by themselves.
+    pub along: BTreeMap<String, Tree>,
+    /// What has to be there first, each with the place that says so.
+    pub needs: BTreeMap<Key, Origin>,
+    /// How it is treated.
+    pub lifecycle: Lifecycle,
+    /// Paths whose drift is nobody's business, as text prefixes.
+    pub ignore_drift: BTreeSet<String>,
+    /// Whether every field is ours, declared or not.
+    pub strict: bool,
+}
+
+/// What may be taken over and deleted.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Whether what left git is deleted.
+    pub prune: bool,
+    /// How many deletions happen unasked, among how many objects that are ours; `None`: any number.
+    pub max_delete: Option<MaxDelete>,
+    /// Whether everything is deleted that is ours: `destroy`.
+    pub destroy: bool,
+    /// Whether what exists and is nobody's becomes ours, of any kind.
+    pub adopt: bool,
+    /// Whether it is recorded what is ours. Where it is not, everything that is declared counts as ours.
+    pub ledger: bool,
+}
+
 /// Everything the repository wants.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
     /// Deployments, by key.
     pub deployments: BTreeMap<Key, Deployment>,
+    /// Objects of the other kinds, by key.
+    pub objects: BTreeMap<Key, Object>,
+    /// What may be taken over and deleted.
+    pub policy: Policy,
     /// Whether everything that is declared was read and selected: only then is what is missing an orphan.
     pub complete: bool,
 }
@@ -64,6 +106,24 @@ pub struct Observed {
     pub flows: BTreeMap<String, String>,
     /// Every automation.
     pub automations: Vec<Value>,
+    /// Objects of the other kinds, by key.
+    pub objects: BTreeMap<Key, Value>,
+    /// What stands in the way of deleting an object, in words, by key.
+    pub in_use: BTreeMap<Key, String>,
+}
+
+impl Observed {
+    /// The id of an object that is there.
+    pub fn id(&self, key: &Key) -> Option<String> {
+        let row = self.deployments.get(key).or_else(|| self.objects.get(key))?;
+        row["id"].as_str().map(str::to_owned)
+    }
+
+    /// The ids of everything that is there.
+    pub fn ids(&self) -> BTreeMap<Key, String> {
+        let rows = self.deployments.iter().chain(&self.objects);
+        rows.filter_map(|(key, row)| Some((key.clone(), row["id"].as_str()?.to_owned()))).collect()
+    }
 }
 
 /// A change of one schedule of a deployment, in place.
@@ -128,6 +188,23 @@ pub enum Write {
         owner: Key,
         /// The list.
         slas: Tree,
+    },
+    /// Makes an object of a kind that has no form of its own here.
+    CreateObject {
+        /// What is sent.
+        body: Tree,
+    },
+    /// Changes such an object in place.
+    UpdateObject {
+        /// Its id.
+        id: String,
+        /// What is sent.
+        patch: Tree,
+    },
+    /// Deletes an object of any kind.
+    DeleteObject {
+        /// Its id.
+        id: String,
     },
     /// Takes an object into the ledger as it is.
     Adopt {

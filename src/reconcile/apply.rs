@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Api, ApiError, LedgerTrouble};
 use crate::manifest::triggers;
 use crate::model::ledger::Ledger;
-use crate::model::{Key, Kind, Tree};
-use crate::plan::Planned;
+use crate::model::{Key, Tree};
 use crate::plan::want::{ScheduleWrite, Write};
+use crate::plan::{Planned, order};
 use crate::report::Outcome;
 use crate::resource::deployment::create_body;
 
@@ -110,14 +110,14 @@ fn restate(planned: &Planned, ledger: &mut Ledger) {
     for (key, declared) in planned.declared.iter().filter(|(key, _)| !changing.contains(key)) {
         if let Some(owned) = ledger.owned.get_mut(key) {
             owned.declared.clone_from(declared);
+            owned.keep = planned.keeps.contains(key);
         }
     }
 }
 
 /// The ids of everything that exists, for references.
 fn known_ids(decided: &Decided) -> BTreeMap<Key, String> {
-    let found = decided.observed.deployments.iter();
-    found.filter_map(|(key, answer)| Some((key.clone(), answer["id"].as_str()?.to_owned()))).collect()
+    decided.observed.ids()
 }
 
 struct Applying<'a> {
@@ -136,16 +136,10 @@ type Job = (Key, Result<Option<String>, ApiError>);
 
 impl Applying<'_> {
     async fn run(&mut self, keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
-        let keys = self.planned.plan.changes.iter().map(|change| change.key.clone());
-        let (deployments, rest): (Vec<Key>, Vec<Key>) = keys.partition(|key| key.kind == Kind::Deployment);
-        if !deployments.is_empty() {
-            self.begin(&deployments, keeper).await?;
-            self.make_flows().await;
-            self.wave(deployments, keeper).await?;
-        }
-        if !rest.is_empty() {
-            self.begin(&rest, keeper).await?;
-            self.wave(rest, keeper).await?;
+        for wave in order::waves(&self.planned.plan) {
+            self.begin(&wave, keeper).await?;
+            self.make_flows(&wave).await;
+            self.wave(wave, keeper).await?;
         }
         Ok(())
     }
@@ -167,12 +161,11 @@ impl Applying<'_> {
         }
     }
 
-    /// Makes the flows that new deployments need; a failure is that of the deployments.
-    async fn make_flows(&mut self) {
-        let missing: BTreeSet<String> = self
-            .planned
-            .writes
-            .values()
+    /// Makes the flows that the new deployments of a wave need; a failure is that of the deployments.
+    async fn make_flows(&mut self, wave: &[Key]) {
+        let missing: BTreeSet<String> = wave
+            .iter()
+            .filter_map(|key| self.planned.writes.get(key))
             .flatten()
             .filter_map(|write| match write {
                 Write::CreateDeployment { flow, .. } => Some(flow.clone()),
@@ -278,7 +271,7 @@ impl Applying<'_> {
             Ok(Some(id)) => {
                 Arc::make_mut(&mut self.ids).insert(key.clone(), id.clone());
                 let declared = self.planned.declared.get(&key).cloned().unwrap_or_default();
-                keeper.record(&key, id, declared);
+                keeper.record(&key, id, declared, self.planned.keeps.contains(&key));
                 Outcome::Done
             }
             Ok(None) => {
@@ -316,12 +309,12 @@ impl Sender {
     async fn send(&self, key: &Key, writes: &[Write]) -> Result<Option<String>, ApiError> {
         let mut id = self.ids.get(key).cloned();
         for write in writes {
-            id = self.one(write, id).await?;
+            id = self.one(key, write, id).await?;
         }
         Ok(id)
     }
 
-    async fn one(&self, write: &Write, id: Option<String>) -> Result<Option<String>, ApiError> {
+    async fn one(&self, key: &Key, write: &Write, id: Option<String>) -> Result<Option<String>, ApiError> {
         match write {
             Write::CreateDeployment { flow, name, fields, schedules } => {
                 let flow = self.flows.get(flow).cloned().unwrap_or_default();
@@ -353,6 +346,15 @@ impl Sender {
                 let slas = self.lower(slas);
                 self.api.apply_slas(&deployment, slas.as_array().map_or(&[], Vec::as_slice)).await?;
                 Ok(id)
+            }
+            Write::CreateObject { body } => Ok(Some(self.api.create_object(key, &self.lower(body)).await?)),
+            Write::UpdateObject { id, patch } => {
+                self.api.update_object(key, id, &self.lower(patch)).await?;
+                Ok(Some(id.clone()))
+            }
+            Write::DeleteObject { id } => {
+                self.api.delete_object(key, id).await?;
+                Ok(None)
             }
             Write::Adopt { id } => Ok(Some(id.clone())),
         }

@@ -14,14 +14,14 @@ use crate::model::tree::Unknown;
 use crate::model::{Key, Kind, Map, Secret, Tree};
 use crate::plan::desire::{FlowAnswer, Surroundings, desired as desire};
 use crate::plan::resolve::{Facts, Filled, questions};
-use crate::plan::want::{Desired, Observed};
+use crate::plan::want::{Desired, Observed, Policy};
 use crate::render::{Blocks, references};
 
 use super::builds::Builds;
 use super::error::PassError;
 use super::probe::{Marks, Recall};
 use super::read::Reading;
-use super::{Pass, Request};
+use super::{Pass, Request, things};
 
 /// What the API said before anything was decided.
 pub struct Asked {
@@ -35,6 +35,8 @@ pub struct Asked {
     pub version: Option<String>,
     /// What the workspace looks like from afar, if that was asked for.
     pub marks: Option<Marks>,
+    /// What resource files are filled with.
+    pub things: things::Facts,
 }
 
 /// Asks everything that templates and checks need, at once.
@@ -48,7 +50,7 @@ pub(super) async fn ask(
     api: &Api,
 ) -> Result<Asked, PassError> {
     let wanted = questions(&reading.selecting.selected);
-    let (marks, server, pools, ledger, variables, blocks, by_id) = tokio::join!(
+    let (marks, server, pools, ledger, variables, blocks, by_id, things) = tokio::join!(
         marks(recall, api),
         api.server(),
         api.work_pools(None),
@@ -56,6 +58,7 @@ pub(super) async fn ask(
         variables(api, &wanted.variables),
         blocks(api, &wanted.blocks),
         blocks_by_id(api, &wanted.block_ids),
+        things::ask(request, reading, api),
     );
     let version = server?.version;
     let (ledger, trouble) = ledger?;
@@ -74,7 +77,7 @@ pub(super) async fn ask(
         resolve_secrets: request.resolve_secrets,
         symbolic: false,
     };
-    Ok(Asked { facts, ledger, trouble, version: Some(version), marks })
+    Ok(Asked { facts, ledger, trouble, version: Some(version), marks, things: things? })
 }
 
 /// The marks of the workspace, where they are of use.
@@ -139,11 +142,12 @@ pub fn nothing_asked(request: &Request, reading: &Reading) -> Asked {
         resolve_secrets: request.resolve_secrets,
         symbolic: false,
     };
-    Asked { facts, ledger: new_ledger(), trouble: None, version: None, marks: None }
+    let things = things::nothing_asked(request, reading);
+    Asked { facts, ledger: new_ledger(), trouble: None, version: None, marks: None, things }
 }
 
 /// The environment; only what `show_env` names may be shown.
-fn sealed_environment(request: &Request, reading: &Reading) -> BTreeMap<String, Tree> {
+pub(super) fn sealed_environment(request: &Request, reading: &Reading) -> BTreeMap<String, Tree> {
     let shown = &reading.project.show_env;
     let seal = |(name, value): (&String, &String)| {
         let tree = if shown.contains(name) { Tree::text(value) } else { Tree::Secret(Secret::text(value)) };
@@ -154,7 +158,8 @@ fn sealed_environment(request: &Request, reading: &Reading) -> BTreeMap<String, 
 
 /// Filled declarations → desired deployments.
 pub fn desired(pass: &Pass<'_>, builds: &Builds, now: Timestamp, diagnostics: &mut Vec<Diagnostic>) -> Desired {
-    let mut out = Desired { deployments: BTreeMap::new(), complete: pass.reading.complete };
+    let mut out = Desired { complete: pass.reading.complete, policy: policy(pass), ..Desired::default() };
+    out.objects.clone_from(&pass.objects);
     out.complete &= !crate::diagnostic::has_errors(diagnostics);
     if let Some(trouble) = &pass.asked.trouble {
         let mut warning = Diagnostic::warning("W0406", trouble.to_string());
@@ -174,6 +179,17 @@ pub fn desired(pass: &Pass<'_>, builds: &Builds, now: Timestamp, diagnostics: &m
     }
     ignore(pass, &mut out);
     out
+}
+
+fn policy(pass: &Pass<'_>) -> Policy {
+    let (owning, project) = (&pass.request.owning, &pass.reading.project);
+    Policy {
+        prune: owning.prune || project.prune,
+        max_delete: Some(owning.max_delete.unwrap_or(project.max_delete)),
+        destroy: owning.destroy,
+        adopt: owning.adopt,
+        ledger: project.ledger,
+    }
 }
 
 fn surroundings<'a>(
@@ -279,6 +295,9 @@ pub(super) fn clone_step(reading: &Reading) -> Option<Tree> {
 /// An API that does not answer.
 pub async fn observe(api: &Api, desired: &Desired, ledger: &Ledger) -> Result<Observed, PassError> {
     let mut names: BTreeSet<String> = desired.deployments.values().map(|wanted| wanted.name.clone()).collect();
+    let needed = things::needed(desired, ledger);
+    let last = |key: &Key| Some(key.name.rsplit_once('/')?.1.to_owned());
+    names.extend(needed.iter().filter(|key| key.kind == Kind::Deployment).filter_map(last));
     // What an interrupted pass was about to make is looked for by name.
     let pending = ledger.pending.iter().filter(|key| key.kind == Kind::Deployment);
     names.extend(pending.filter_map(|key| Some(key.name.rsplit_once('/')?.1.to_owned())));
@@ -287,13 +306,20 @@ pub async fn observe(api: &Api, desired: &Desired, ledger: &Ledger) -> Result<Ob
     let ids: BTreeSet<String> = owned(Kind::Deployment).map(|(_, owned)| owned.id.clone()).collect();
     let speaks_of_automations = owned(Kind::Automation).next().is_some()
         || ledger.pending.iter().any(|key| key.kind == Kind::Automation)
-        || desired.deployments.values().any(|wanted| !wanted.automations.is_empty());
+        || desired.deployments.values().any(|wanted| !wanted.automations.is_empty())
+        || needed.iter().any(|key| key.kind == Kind::Automation);
     let which = Which::Of { names, ids };
     let wanted_flows = Which::named(flows);
-    let (deployments, flows, automations) = tokio::join!(api.deployments(&which), api.flows(&wanted_flows), async {
-        if speaks_of_automations { api.automations(None).await } else { Ok(Vec::new()) }
-    });
-    let (deployments, flows) = (deployments?, flows?);
+    let automations = async { if speaks_of_automations { api.automations(None).await } else { Ok(Vec::new()) } };
+    let (deployments, flows, automations, objects) = tokio::join!(
+        api.deployments(&which),
+        api.flows(&wanted_flows),
+        automations,
+        things::observe(api, &needed, ledger)
+    );
+    let (deployments, flows, automations) = (deployments?, flows?, automations?);
+    let mut objects = objects?;
+    objects.extend(things::automations(&needed, ledger, &automations));
     let mut names = flow_names(&flows);
     let missing = missing_flows(&deployments, &names);
     if !missing.is_empty() {
@@ -306,7 +332,9 @@ pub async fn observe(api: &Api, desired: &Desired, ledger: &Ledger) -> Result<Ob
     Ok(Observed {
         deployments: deployments.collect(),
         flows: flows.iter().filter_map(|flow| Some((text(flow, "name")?, text(flow, "id")?))).collect(),
-        automations: automations?,
+        automations,
+        objects,
+        ..Observed::default()
     })
 }
 

@@ -40,8 +40,8 @@ impl<'a> Keeper<'a> {
     }
 
     /// Records that an object is in.
-    pub fn record(&mut self, key: &Key, id: String, declared: Declared) {
-        self.ledger.owned.insert(key.clone(), Owned { id, declared });
+    pub fn record(&mut self, key: &Key, id: String, declared: Declared, keep: bool) {
+        self.ledger.owned.insert(key.clone(), Owned { id, declared, keep });
         self.ledger.pending.remove(key);
         self.dirty = true;
     }

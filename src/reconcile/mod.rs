@@ -20,6 +20,7 @@ mod probe;
 pub mod read;
 mod remember;
 mod sight;
+mod things;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,11 +34,12 @@ pub use probe::{Caution, Marks};
 
 use crate::api::Api;
 use crate::diagnostic::{Diagnostic, has_errors, without_echoes};
+use crate::manifest::project::MaxDelete;
 use crate::manifest::select::Selection;
 use crate::model::Key;
 use crate::model::ledger::Ledger;
 use crate::plan::resolve::{self, Filled};
-use crate::plan::want::{Desired, Observed};
+use crate::plan::want::{Desired, Object, Observed};
 use crate::plan::{self, Planned, digest};
 use crate::report::{ApiFacts, Base, Outcome, Remembered, Report, Requests, Source};
 
@@ -77,10 +79,25 @@ pub struct Request {
     pub default_pool: Option<String>,
     /// How much may rest on the pass before.
     pub caution: Caution,
+    /// What may be taken over and deleted.
+    pub owning: Owning,
     /// Stops the pass at a safe point.
     pub stop: CancellationToken,
     /// Tells what goes on.
     pub say: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// What may be taken over and deleted, as far as the command line says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owning {
+    /// What left git is deleted, whatever the project says.
+    pub prune: bool,
+    /// How many deletions happen unasked; `None`: what the project says.
+    pub max_delete: Option<MaxDelete>,
+    /// What exists and is nobody's becomes ours.
+    pub adopt: bool,
+    /// Everything that is ours is deleted: nothing counts as declared.
+    pub destroy: bool,
 }
 
 impl Request {
@@ -106,6 +123,7 @@ impl Request {
             environment: self.environment.clone(),
             default_pool: self.default_pool.clone(),
             caution: self.caution.clone(),
+            owning: self.owning,
             stop: self.stop.clone(),
             say: Box::new(|_| {}),
         }
@@ -131,6 +149,8 @@ pub struct Pass<'a> {
     pub reading: Reading,
     /// What the API said.
     pub asked: Asked,
+    /// Objects of resource files, as they should be.
+    pub objects: BTreeMap<Key, Object>,
     /// Declarations with blocks, variables and environment filled in.
     pub filled: Vec<Filled>,
     /// What is known of their flows.
@@ -200,11 +220,12 @@ impl<'a> Pass<'a> {
         request: &'a Request,
         api: Option<&'a Api>,
         mut reading: Reading,
-        asked: Asked,
+        mut asked: Asked,
         now: Timestamp,
     ) -> Self {
         let told = reading.diagnostics.len();
         let mut diagnostics = reading.diagnostics.clone();
+        let objects = things::objects(&reading, &mut asked, &mut diagnostics);
         let selected = reading.selecting.selected.iter();
         let filled: Vec<Filled> =
             selected.filter_map(|one| resolve::filled(one, &asked.facts, &mut diagnostics)).collect();
@@ -213,7 +234,8 @@ impl<'a> Pass<'a> {
         diagnostics.append(&mut flows.diagnostics);
         without_echoes(told, &mut diagnostics);
         reading.show(&diagnostics);
-        Pass { request, api, reading, asked, filled, flows, diagnostics, recall: None, started: Instant::now(), now }
+        let (recall, started) = (None, Instant::now());
+        Pass { request, api, reading, asked, objects, filled, flows, diagnostics, recall, started, now }
     }
 
     /// Makes the plan.
@@ -244,6 +266,7 @@ impl<'a> Pass<'a> {
     ) -> Result<Decided, PassError> {
         let observed = gather::observe(api, &desired, &self.asked.ledger).await?;
         let mut decided = self.undecided(desired, observed, diagnostics);
+        things::dangling(None, &mut decided);
         owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
         self.plan(&mut decided);
         Ok(decided)
@@ -257,11 +280,15 @@ impl<'a> Pass<'a> {
         desired: Desired,
         diagnostics: Vec<Diagnostic>,
     ) -> Result<Decided, PassError> {
-        let observed = match changed.desired.deployments.is_empty() {
+        let observed = match changed.desired.deployments.is_empty() && changed.desired.objects.is_empty() {
             true => Observed::default(),
             false => gather::observe(api, &changed.desired, &changed.ledger).await?,
         };
         let mut decided = self.undecided(desired, observed, diagnostics);
+        things::dangling(Some(&changed.desired), &mut decided);
+        if decided.is_invalid() {
+            return Ok(decided);
+        }
         decided.planned = plan::plan(&changed.desired, &decided.observed, &changed.ledger, self.now);
         decided.planned.plan.unchanged += changed.unchanged;
         decided.remembered = Some(changed.remembered);
@@ -334,7 +361,7 @@ impl<'a> Pass<'a> {
                 commit: git.map(|git| git.commit.clone()),
                 branch: git.map(|git| git.branch.clone()).filter(|branch| branch != "HEAD"),
                 dirty: git.is_some_and(|git| git.dirty),
-                files: self.reading.files.len(),
+                files: self.reading.file_count,
                 revision: self.request.at.clone(),
             },
             api: self.api.map(|api| ApiFacts {

@@ -76,7 +76,7 @@ pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassEr
             commit: git.map(|git| git.commit.clone()),
             branch: git.map(|git| git.branch.clone()).filter(|branch| branch != "HEAD"),
             dirty: is_dirty(&reading),
-            files: reading.files.len(),
+            files: reading.file_count,
             revision: None,
         },
         api: None,
@@ -98,6 +98,9 @@ fn side(request: &Request) -> Result<Side, PassError> {
     let mut answers = flows::read_statically(&reading, &filled);
     diagnostics.append(&mut answers.diagnostics);
     let mut state = State::new();
+    for object in super::things::symbolic(&reading, &mut diagnostics).values() {
+        compare::write_object(&mut state, object);
+    }
     for one in &filled {
         written(one, &reading, &answers, &mut state, &mut diagnostics);
     }

@@ -1,6 +1,6 @@
 //! Whose an object is: what an interrupted pass of ours made, and what another scope owns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ pub(super) async fn adopt_pending(api: &Api, scope: &str, decided: &mut Decided)
     let wanted = |key: &Key| {
         let deployments = &decided.desired.deployments;
         deployments.contains_key(key)
+            || decided.desired.objects.contains_key(key)
             || deployments.values().any(|wanted| wanted.automations.iter().any(|automation| automation.key == *key))
     };
     // Of a part of the declarations nobody can say what left git.
@@ -42,7 +43,7 @@ pub(super) async fn adopt_pending(api: &Api, scope: &str, decided: &mut Decided)
     }
     let taken = api.owned_elsewhere(scope).await?;
     for (key, id) in found.into_iter().filter(|(key, _)| !taken.contains_key(key)) {
-        decided.ledger.owned.insert(key, Owned { id, declared: BTreeMap::new() });
+        decided.ledger.owned.insert(key, Owned { id, ..Owned::default() });
     }
     Ok(())
 }
@@ -71,37 +72,31 @@ pub(super) fn record_pending(decided: &mut Decided) {
 
 fn origin(key: &Key, desired: &Desired) -> Option<Origin> {
     let automations = || desired.deployments.values().flat_map(|wanted| &wanted.automations);
-    match desired.deployments.get(key) {
-        Some(wanted) => Some(wanted.origin.clone()),
-        None => automations().find(|automation| automation.key == *key).map(|automation| automation.origin.clone()),
+    match (desired.deployments.get(key), desired.objects.get(key)) {
+        (Some(wanted), _) => Some(wanted.origin.clone()),
+        (None, Some(wanted)) => Some(wanted.origin.clone()),
+        (None, None) => {
+            automations().find(|automation| automation.key == *key).map(|automation| automation.origin.clone())
+        }
     }
 }
 
 /// The id of an object by its natural name.
 fn found(key: &Key, observed: &Observed) -> Option<String> {
     let id = |row: &Value| row["id"].as_str().map(str::to_owned);
-    match key.kind {
-        Kind::Deployment => observed.deployments.get(key).and_then(id),
-        Kind::Automation => {
-            let owners = observed.deployments.iter().filter_map(|(owner, row)| {
-                let name = key.name.strip_prefix(&owner.name)?.strip_prefix('/')?;
-                Some((name, row["id"].as_str()?))
-            });
-            owners.into_iter().find_map(|(name, owner)| {
-                let unnamed = format!("Automation for deployment {owner}");
-                let named = |row: &&Value| row["name"] == name || row["name"] == unnamed.as_str();
-                observed.automations.iter().filter(named).find(|row| runs(row, owner)).and_then(id)
-            })
-        }
-        Kind::BlockType
-        | Kind::Block
-        | Kind::Variable
-        | Kind::WorkPool
-        | Kind::WorkQueue
-        | Kind::ConcurrencyLimit
-        | Kind::TagConcurrencyLimit
-        | Kind::Flow => None,
+    if key.kind != Kind::Automation {
+        return observed.id(key);
     }
+    let owners = observed.deployments.iter().filter_map(|(owner, row)| {
+        let name = key.name.strip_prefix(&owner.name)?.strip_prefix('/')?;
+        Some((name, row["id"].as_str()?))
+    });
+    let of_a_trigger = owners.into_iter().find_map(|(name, owner)| {
+        let unnamed = format!("Automation for deployment {owner}");
+        let named = |row: &&Value| row["name"] == name || row["name"] == unnamed.as_str();
+        observed.automations.iter().filter(named).find(|row| runs(row, owner)).and_then(id)
+    });
+    of_a_trigger.or_else(|| observed.id(key))
 }
 
 fn runs(automation: &Value, deployment: &str) -> bool {

@@ -121,7 +121,13 @@ pub(super) fn changed(pass: &Pass<'_>, desired: &Desired) -> Option<Changed> {
         let key = key.to_string();
         prints.get(&key).is_some_and(|print| memory.fingerprints.get(&key) == Some(print))
     };
-    let mut part = Desired { deployments: BTreeMap::new(), complete: false };
+    // Objects of the other kinds are few, and read in every pass: their marks are not kept.
+    let left = ledger.owned.keys().any(|key| is_other(key, desired) && !desired.objects.contains_key(key));
+    if left || desired.policy.destroy {
+        return None;
+    }
+    let (objects, policy) = (desired.objects.clone(), desired.policy.clone());
+    let mut part = Desired { objects, policy, ..Desired::default() };
     let mut unchanged = 0;
     for (key, wanted) in &desired.deployments {
         if is_same(key) {
@@ -136,15 +142,15 @@ pub(super) fn changed(pass: &Pass<'_>, desired: &Desired) -> Option<Changed> {
         age_seconds: u64::try_from(age.as_secs()).unwrap_or_default(),
         read: part.deployments.len(),
     };
-    Some(Changed { ledger: of(&part, ledger), desired: part, unchanged, remembered })
+    Some(Changed { ledger: of(&part, desired, ledger), desired: part, unchanged, remembered })
 }
 
-/// The ledger as far as it speaks of some deployments and their automations.
-fn of(part: &Desired, ledger: &Ledger) -> Ledger {
-    let owners: BTreeSet<String> = part.deployments.keys().map(|key| format!("{}/", key.name)).collect();
-    let is_meant = |key: &Key| match key.kind {
-        Kind::Deployment => part.deployments.contains_key(key),
-        Kind::Automation => owners.iter().any(|owner| key.name.starts_with(owner)),
+/// Whether it is neither a deployment nor an automation of one.
+fn is_other(key: &Key, desired: &Desired) -> bool {
+    let is_below = |owner: &Key| key.name.strip_prefix(&owner.name).is_some_and(|rest| rest.starts_with('/'));
+    match key.kind {
+        Kind::Deployment => false,
+        Kind::Automation => !desired.deployments.keys().any(is_below),
         Kind::BlockType
         | Kind::Block
         | Kind::Variable
@@ -152,7 +158,17 @@ fn of(part: &Desired, ledger: &Ledger) -> Ledger {
         | Kind::WorkQueue
         | Kind::ConcurrencyLimit
         | Kind::TagConcurrencyLimit
-        | Kind::Flow => false,
+        | Kind::Flow => true,
+    }
+}
+
+/// The ledger as far as it speaks of some deployments and their automations.
+fn of(part: &Desired, desired: &Desired, ledger: &Ledger) -> Ledger {
+    let owners: BTreeSet<String> = part.deployments.keys().map(|key| format!("{}/", key.name)).collect();
+    let is_meant = |key: &Key| {
+        is_other(key, desired)
+            || part.deployments.contains_key(key)
+            || (key.kind == Kind::Automation && owners.iter().any(|owner| key.name.starts_with(owner)))
     };
     let owned = ledger.owned.iter().filter(|(key, _)| is_meant(key));
     Ledger {

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::node::{Node, Value};
 use crate::manifest::prefect_yaml::{self, PrefectFile};
 use crate::manifest::project::{self, Project};
+use crate::manifest::resources::{self, Item};
 use crate::manifest::scope::{scope_name, with_env};
 use crate::manifest::select::{Selecting, select};
 use crate::manifest::{globs, vars, yaml};
@@ -30,6 +31,10 @@ pub struct Reading {
     pub git: Option<GitFacts>,
     /// The files that declare deployments.
     pub files: Vec<PrefectFile>,
+    /// Objects of the other kinds, as their files declare them.
+    pub items: Vec<Item>,
+    /// How many files declare something.
+    pub file_count: usize,
     /// Their texts, for diagnostics.
     pub texts: Texts,
     /// What is meant.
@@ -81,17 +86,13 @@ impl Reading {
     }
 }
 
-/// Root keys of resource files.
-const RESOURCE_KEYS: [&str; 7] =
-    ["blocks", "variables", "work_pools", "concurrency_limits", "tag_concurrency_limits", "automations", "block_types"];
-
 /// Reads everything.
 ///
 /// # Errors
 /// A directory that cannot be read, or a wrong use of the selection flags.
 pub fn read(request: &Request) -> Result<Reading, PassError> {
     let worktree = open(request)?;
-    let mut reader = Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true };
+    let mut reader = Reader::new(request, worktree);
     let project = reader.project()?;
     let environment = reader.environment(&project)?;
     let (git, remarks) = match (&request.at, request.guarded) {
@@ -100,7 +101,11 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
         (Some(_) | None, _) => reader.worktree.git_facts(),
     };
     reader.diagnostics.extend(remarks);
-    let files = reader.files(&project, environment)?;
+    named_to_delete(request, &project)?;
+    let (files, mut items, file_count) = match request.owning.destroy {
+        true => Default::default(),
+        false => reader.files(&project, environment)?,
+    };
     let mut selecting = match select(&files, &request.selection) {
         Ok(selecting) => selecting,
         // What is meant now need not have been there then.
@@ -109,15 +114,23 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
     };
     reader.unnamed(&mut selecting);
     reader.remarks(&selecting);
-    reader.none_declared(&files, &selecting);
-    let scope = scope(&project, git.as_ref(), &reader.worktree, environment);
     let complete = reader.complete && selecting.everything && request.prefect_file.is_none();
+    // Who names deployments means nothing else.
+    if !selecting.everything || request.prefect_file.is_some() {
+        items.clear();
+    }
+    if items.is_empty() && !request.owning.destroy {
+        reader.none_declared(&files, &selecting);
+    }
+    let scope = scope(&project, git.as_ref(), &reader.worktree, environment);
     Ok(Reading {
         worktree: reader.worktree,
         project,
         scope,
         git,
         files,
+        items,
+        file_count,
         texts: reader.texts,
         selecting,
         complete,
@@ -126,12 +139,24 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
     })
 }
 
+/// Who deletes has to say whose: a scope's default name changes with the place of the repository.
+fn named_to_delete(request: &Request, project: &Project) -> Result<(), PassError> {
+    let deletes = request.owning.destroy || request.owning.prune || project.prune;
+    if !deletes || project.name.is_some() {
+        return Ok(());
+    }
+    let what = if request.owning.destroy { "`destroy` needs" } else { "pruning needs" };
+    Err(PassError::Usage(format!(
+        "{what} a name for what this repository owns: write `name: my-project` in reconcile.yaml"
+    )))
+}
+
 /// The API that the chosen environment of `reconcile.yaml` names. A file that cannot be read names none: it is told
 /// when everything is read.
 pub fn declared_api(request: &Request) -> Declared {
     let Some(name) = request.env_name.as_deref() else { return Declared::default() };
     let Ok(worktree) = open(request) else { return Declared::default() };
-    let mut reader = Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true };
+    let mut reader = Reader::new(request, worktree);
     let Ok(mut project) = reader.project() else { return Declared::default() };
     match project.environments.shift_remove(name).and_then(|environment| environment.api) {
         Some(api) => Declared { url: api.url, profile: api.profile },
@@ -156,6 +181,23 @@ fn scope(project: &Project, git: Option<&GitFacts>, worktree: &Worktree, environ
     with_env(&name, environment)
 }
 
+/// What a file declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Declares {
+    Nothing,
+    Deployments,
+    Resources,
+    Both,
+}
+
+/// The file without its resources: deployments are read as Prefect reads them.
+fn without_resources(mut root: Node) -> Node {
+    if let Value::Map(entries) = &mut root.value {
+        entries.retain(|(key, _)| key.as_str().is_none_or(|key| !resources::ROOT_KEYS.contains(&key)));
+    }
+    root
+}
+
 struct Reader<'a> {
     request: &'a Request,
     worktree: Worktree,
@@ -164,7 +206,14 @@ struct Reader<'a> {
     complete: bool,
 }
 
+/// Files that declare deployments, items of resource files, and how many files declare something.
+type Files = (Vec<PrefectFile>, Vec<Item>, usize);
+
 impl<'a> Reader<'a> {
+    fn new(request: &'a Request, worktree: Worktree) -> Self {
+        Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true }
+    }
+
     fn project(&mut self) -> Result<Project, PassError> {
         let path = match &self.request.project {
             Some(path) => Some(self.inside(path)?),
@@ -182,7 +231,7 @@ impl<'a> Reader<'a> {
 
     /// Keys that are understood and do nothing yet.
     fn without_effect(&mut self, path: &RepoPath, root: &Node) {
-        for key in ["prune", "max_delete", "secret_dirs"] {
+        for key in ["secret_dirs"] {
             if let Some((place, _)) = root.entry(key) {
                 let warning = Diagnostic::warning("W0174", format!("`{key}` has no effect in this version"))
                     .at(Origin::new(path.clone(), place.span), "")
@@ -219,7 +268,7 @@ impl<'a> Reader<'a> {
         Err(PassError::Usage(format!("there is no environment `{name}`: {hint}")))
     }
 
-    fn files(&mut self, project: &Project, environment: Option<&str>) -> Result<Vec<PrefectFile>, PassError> {
+    fn files(&mut self, project: &Project, environment: Option<&str>) -> Result<Files, PassError> {
         let vars = project.vars_in(environment);
         let paths = match (&self.request.prefect_file, self.worktree.selected()) {
             (Some(file), _) => self.existing(file)?.into_iter().collect(),
@@ -228,14 +277,25 @@ impl<'a> Reader<'a> {
         };
         // A pattern that is none was reported when the project was read.
         let rooted = globs::Globs::new(&project.root_relative).ok();
-        let mut files = Vec::new();
+        let (mut files, mut items, mut count) = (Vec::new(), Vec::new(), 0);
         for path in paths {
             let Some(root) = self.parsed(&path)? else { continue };
-            if !self.declares_deployments(&path, &root) {
+            let declares = self.declares(&path, &root);
+            if declares == Declares::Nothing {
                 continue;
             }
+            count += 1;
             let (root, remarks) = vars::fill_vars(&path, &root, &vars);
             self.diagnostics.extend(remarks);
+            if declares != Declares::Deployments {
+                let (read, problems) = resources::read(&path, &root);
+                items.extend(read);
+                self.diagnostics.extend(problems);
+            }
+            if declares == Declares::Resources {
+                continue;
+            }
+            let root = if declares == Declares::Both { without_resources(root) } else { root };
             let from_root = self.request.prefect_file.is_some()
                 || rooted.as_ref().is_some_and(|rooted| rooted.is_match(path.as_str()));
             let dir = if from_root { RepoPath::new("") } else { path.parent() };
@@ -244,7 +304,8 @@ impl<'a> Reader<'a> {
             self.diagnostics.extend(problems);
             files.push(file);
         }
-        Ok(files)
+        self.diagnostics.extend(resources::twice(&items));
+        Ok((files, items, count))
     }
 
     fn existing(&self, file: &str) -> Result<Option<RepoPath>, PassError> {
@@ -279,25 +340,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether a matched file is a prefect.yaml; others are told.
-    fn declares_deployments(&mut self, path: &RepoPath, root: &Node) -> bool {
+    /// What a matched file declares; one that declares nothing is told.
+    fn declares(&mut self, path: &RepoPath, root: &Node) -> Declares {
         let named = matches!(path.file_name(), "prefect.yaml" | "prefect.yml") || self.request.prefect_file.is_some();
-        if named || root.get("deployments").is_some() {
-            return true;
+        if named {
+            return Declares::Deployments;
         }
-        let origin = Origin::new(path.clone(), root.span);
-        let is_resource = RESOURCE_KEYS.iter().any(|key| root.get(key).is_some());
-        let diagnostic = if is_resource {
-            Diagnostic::warning("W0170", "this resource file is not read: only deployments are reconciled so far")
-                .help("keep it; blocks, variables, pools, limits and automations as code come with a later version")
-        } else if matches!(root.value, Value::Null) {
-            return false;
-        } else {
-            Diagnostic::warning("W0171", "this file declares nothing that reconcile knows")
-                .help("add its path to `exclude` in reconcile.yaml, or correct its top-level keys")
-        };
-        self.diagnostics.push(diagnostic.at(origin, ""));
-        false
+        let has_resources = resources::ROOT_KEYS.iter().any(|key| root.get(key).is_some());
+        match (root.get("deployments").is_some(), has_resources) {
+            (true, true) => Declares::Both,
+            (true, false) => Declares::Deployments,
+            (false, true) => Declares::Resources,
+            (false, false) => {
+                if !matches!(root.value, Value::Null) {
+                    let message = "this file declares nothing that reconcile knows";
+                    let warning = Diagnostic::warning("W0171", message)
+                        .help("add its path to `exclude` in reconcile.yaml, or correct its top-level keys");
+                    self.diagnostics.push(warning.at(Origin::new(path.clone(), root.span), ""));
+                }
+                Declares::Nothing
+            }
+        }
     }
 
     /// Among several declarations, one without a name is passed over, as `prefect deploy --all` does.

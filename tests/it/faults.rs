@@ -210,7 +210,9 @@ fn scrambled(seed: u64) -> u64 {
 #[test]
 fn failures_one_at_a_time() {
     if !is_full() {
-        eprintln!("skipped: an apply for every failure at every write takes minutes; RECONCILE_TEST_FULL=1 asks for it");
+        eprintln!(
+            "skipped: an apply for every failure at every write takes minutes; RECONCILE_TEST_FULL=1 asks for it"
+        );
         return;
     }
     let server = &server().url;
@@ -244,8 +246,7 @@ fn failures_one_at_a_time() {
         let mut cases = cases.lock().unwrap();
         *cases = (cases.0 + 1, cases.1 + usize::from(took > 1));
     };
-    let alone: Vec<_> =
-        faults.iter().flat_map(|fault| to_make.iter().map(move |at| (fault, at))).enumerate().collect();
+    let alone: Vec<_> = faults.iter().flat_map(|fault| to_make.iter().map(move |at| (fault, at))).enumerate().collect();
     each(&alone, |(number, ((name, fault), at))| {
         strike(&Case::new(server, &format!("{name}n{number:03}x"), "30"), fault, at, first);
     });
@@ -255,7 +256,11 @@ fn failures_one_at_a_time() {
         for (number, at) in to_change.iter().enumerate() {
             // The writes of both ways are of the same kinds.
             let there = number % 2 == 0;
-            if there { case.change() } else { case.change_back() }
+            if there {
+                case.change()
+            } else {
+                case.change_back()
+            }
             strike(&case, fault, at, if there { second } else { &back });
         }
     });

@@ -31,8 +31,9 @@ fn ledger(deployments: usize) -> Ledger {
             (Path::of("env").key("a.b \"é\""), "x".to_owned()),
         ])
     };
-    let owned = (0..deployments)
-        .map(|n| (Key::deployment("my flow", &format!("d {n}")), Owned { id: n.to_string(), declared: declared(n) }));
+    let owned = (0..deployments).map(|n| {
+        (Key::deployment("my flow", &format!("d {n}")), Owned { id: n.to_string(), declared: declared(n), keep: false })
+    });
     Ledger {
         commit: Some("3f2c1a9".to_owned()),
         owned: owned.collect(),

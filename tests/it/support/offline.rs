@@ -44,6 +44,7 @@ pub fn request(dir: &Dir) -> Request {
         environment: BTreeMap::new(),
         caution: reconcile::reconcile::Caution::default(),
         default_pool: None,
+        owning: Default::default(),
         stop: tokio_util::sync::CancellationToken::new(),
         say: Box::new(|_| ()),
     }
@@ -54,6 +55,8 @@ pub fn request(dir: &Dir) -> Request {
 pub struct World {
     /// As the API answers, by key.
     pub deployments: BTreeMap<Key, Value>,
+    /// Objects of the other kinds, as the API answers, by key.
+    pub objects: BTreeMap<Key, Value>,
     /// As the API answers.
     pub automations: Vec<Value>,
     /// As the API answers, by name.
@@ -75,6 +78,7 @@ impl World {
             None => BTreeMap::from([pool(&json!({"name": "default"}))]),
         };
         World {
+            objects: BTreeMap::new(),
             deployments: list("deployments").iter().map(deployment).collect(),
             automations: list("automations"),
             pools,
@@ -115,6 +119,8 @@ impl World {
                 .map(|answer| (flow(answer).split_off("flow-".len()), flow(answer)))
                 .collect(),
             automations: self.automations.clone(),
+            objects: self.objects.clone(),
+            ..Observed::default()
         }
     }
 
@@ -131,7 +137,7 @@ impl World {
             match id {
                 Some(id) => {
                     let declared = planned.declared.get(key).cloned().unwrap_or_default();
-                    ledger.owned.insert(key.clone(), Owned { id, declared })
+                    ledger.owned.insert(key.clone(), Owned { id, declared, keep: false })
                 }
                 None => ledger.owned.remove(key),
             };
@@ -178,6 +184,24 @@ impl World {
                 Some(id.clone())
             }
             Write::DeleteAutomation { id } => {
+                self.automations.retain(|found| found["id"] != id.as_str());
+                None
+            }
+            Write::CreateObject { body } => {
+                let id = self.new_id("object");
+                let mut row = self.lower(body);
+                row["id"] = json!(id);
+                self.objects.insert(key.clone(), row);
+                Some(id)
+            }
+            Write::UpdateObject { id, patch } => {
+                let patch = self.lower(patch);
+                set_fields(self.objects.get_mut(key).expect("it exists"), patch.as_object().unwrap());
+                Some(id.clone())
+            }
+            Write::DeleteObject { id } => {
+                self.deployments.remove(key);
+                self.objects.remove(key);
                 self.automations.retain(|found| found["id"] != id.as_str());
                 None
             }

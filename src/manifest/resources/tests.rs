@@ -1,0 +1,143 @@
+//! Reading resource files of every kind, and what is complained of.
+
+use super::*;
+use crate::manifest::yaml;
+use crate::model::{Kind, Tree};
+use serde_json::{Value as Json, json};
+
+fn read_text(text: &str) -> (Vec<Item>, Vec<Diagnostic>) {
+    let file = RepoPath::new("blocks.yaml");
+    let document = yaml::read(&file, text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+    read(&file, &document.root)
+}
+
+/// What a file without problems declares: keys and fields.
+fn good(text: &str) -> Vec<(String, Json)> {
+    let (items, problems) = read_text(text);
+    assert_eq!(problems, [], "{text}");
+    items.iter().map(|item| (item.key.to_string(), Tree::Map(item.fields.clone()).masked())).collect()
+}
+
+/// Codes, lines and columns of what is wrong.
+fn wrong(text: &str) -> Vec<(&'static str, u32, u32)> {
+    let place = |d: &Diagnostic| d.origin().map_or((0, 0), |at| (at.span.line, at.span.column));
+    let (_, problems) = read_text(text);
+    assert!(problems.iter().all(|d| d.help.is_some()), "{problems:?}");
+    problems.iter().map(|d| (d.code, place(d).0, place(d).1)).collect()
+}
+
+fn helps(text: &str) -> Vec<String> {
+    read_text(text).1.into_iter().filter_map(|d| d.help).collect()
+}
+
+const EVERYTHING: &str = r#"
+blocks:
+  - type: aws-credentials
+    name: prod
+    data:
+      aws_access_key_id: "{{ $AWS_ACCESS_KEY_ID }}"
+      aws_secret_access_key: { from_file: /run/secrets/aws }
+  - type: s3-bucket
+    name: flows
+    data: { bucket_name: my-flows, credentials: { block: aws-credentials/prod } }
+    schema: { version: "0.4.14" }
+variables:
+  - { name: region, value: eu-west-1, tags: [infra] }
+work_pools:
+  - name: k8s
+    type: kubernetes
+    concurrency_limit: 50
+    paused: true
+    base_job_template: { default: true, patch: { variables.properties.namespace.default: flows } }
+    storage: { s3: { bucket: my-flows, credentials: { block: aws-credentials/prod } } }
+    queues: [{ name: urgent, priority: 1, concurrency_limit: 10, paused: false }]
+    lifecycle: { prune: false, ignore_drift: [concurrency_limit], adopt: true, replaces: old }
+concurrency_limits:    [{ name: db, limit: 5, slot_decay_per_second: 0.0 }]
+tag_concurrency_limits: [{ tag: db, limit: 5 }]
+automations:
+  - name: restart
+    trigger: { expect: [prefect.flow-run.Failed], within: 60 }
+    actions:
+      - { type: run-deployment, deployment: etl/nightly, parameters: { day: 2026-01-02 } }
+      - { type: send-notification, block: slack-webhook/ops, body: "{{ flow_run.name }}" }
+block_types:
+  - slug: db
+    name: Database
+    fields: { properties: { host: { type: string }, password: { type: string } }, required: [host] }
+    secret_fields: [password]
+"#;
+
+#[test]
+fn every_kind_is_read() {
+    let found = good(EVERYTHING);
+    let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "block aws-credentials/prod",
+        "block s3-bucket/flows",
+        "variable region",
+        "work_pool k8s",
+        "work_queue k8s/urgent",
+        "concurrency_limit db",
+        "tag_concurrency_limit db",
+        "automation restart",
+        "block_type db",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(found[1].1["schema"], json!({"version": "0.4.14"}));
+    assert_eq!(found[2].1, json!({"name": "region", "value": "eu-west-1", "tags": ["infra"]}));
+    assert_eq!(found[3].1["is_paused"], true);
+    assert_eq!(found[3].1["storage_configuration"]["s3"]["bucket"], "my-flows");
+    assert_eq!(found[4].1, json!({"name": "urgent", "priority": 1, "concurrency_limit": 10, "is_paused": false}));
+    assert_eq!(found[6].1, json!({"tag": "db", "concurrency_limit": 5}));
+    assert_eq!(found[7].1["actions"][0]["parameters"]["day"], "2026-01-02");
+}
+
+#[test]
+fn what_a_file_says_nothing_of_is_nothing() {
+    assert_eq!(good(""), []);
+    assert_eq!(good("blocks:\nvariables: []\ndefinitions: {x: 1}\n"), []);
+    assert_eq!(good("deployments: []\npull: null\nname: x\nvariables: [{name: a, value: null}]\n").len(), 1);
+}
+
+#[test]
+fn the_lifecycle_is_read() {
+    let (items, _) = read_text(EVERYTHING);
+    let pool = &items[3];
+    let expected = Lifecycle {
+        prune: Some(false),
+        ignore_drift: vec![Path::of("concurrency_limit")],
+        adopt: true,
+        replaces: Some("old".into()),
+    };
+    assert_eq!((pool.key.kind, &pool.lifecycle), (Kind::WorkPool, &expected));
+    assert_eq!(items[4].lifecycle, Lifecycle::default());
+    assert_eq!(pool.origin_of(&Path::of("is_paused")).span.line, 18);
+    assert_eq!(pool.origin_of(&Path::of("storage_configuration").key("s3")).span.line, 20);
+}
+
+#[test]
+fn references_are_listed_with_their_places() {
+    let (items, _) = read_text(EVERYTHING);
+    let all: Vec<String> =
+        items.iter().flat_map(|item| references(item).into_iter().map(|(path, key)| format!("{path} {key}"))).collect();
+    let expected = [
+        "data.credentials block aws-credentials/prod",
+        "storage_configuration.s3.credentials block aws-credentials/prod",
+        "actions[0].deployment deployment etl/nightly",
+        "actions[1].block block slack-webhook/ops",
+    ];
+    assert_eq!(all, expected);
+}
+
+#[test]
+fn misspelt_keys_have_suggestions() {
+    assert_eq!(wrong("blocs: []"), [("E0700", 1, 1)]);
+    assert_eq!(helps("blocs: []"), ["did you mean `blocks`?"]);
+    assert_eq!(helps("work_queues: []"), ["write the queues below their pool: `queues:` of an item of `work_pools`"]);
+    assert_eq!(helps("variables: [{name: a, value: 1, tgas: []}]"), ["did you mean `tags`?"]);
+    assert_eq!(wrong("variables: [{name: a, value: 1, tgas: []}]"), [("E0702", 1, 33)]);
+    assert_eq!(helps("variables: [{name: a, value: 1, lifecycle: {prun: true}}]"), ["did you mean `prune`?"]);
+    assert_eq!(wrong("7"), [("E0701", 1, 1)]);
+    assert_eq!(wrong("variables: {a: 1}"), [("E0701", 1, 12)]);
+    assert_eq!(wrong("variables: [a]"), [("E0701", 1, 13)]);
+}

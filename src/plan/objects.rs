@@ -1,0 +1,225 @@
+//! One object of a kind that is compared field by field: made, changed in place, taken over, held, or as it should be.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::model::ledger::Ledger;
+use crate::model::plan::{Action, Because, Change, FieldChange, Held};
+use crate::model::{Key, Kind, Map, Path, Tree};
+use crate::resource::{self, Compare, Rules};
+
+use super::Planned;
+use super::diff::{self, Sides};
+use super::want::{Declared, Object, Observed, Policy, Write};
+
+/// The fields of a block type that belong to its schema.
+const FORM: [&str; 4] = ["fields", "secret_fields", "capabilities", "version"];
+
+/// Adds what has to happen to one object to the plan.
+pub fn plan(wanted: &Object, policy: &Policy, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
+    let rules = resource::rules(wanted.key.kind);
+    planned.declared.insert(wanted.key.clone(), declared(wanted, rules, &ledger.digest_key));
+    if wanted.lifecycle.prune == Some(false) {
+        planned.keeps.insert(wanted.key.clone());
+    }
+    match observed.objects.get(&wanted.key) {
+        None => create(wanted, rules, ledger, planned),
+        Some(row) => Existing { wanted, rules, row, ledger }.plan(policy, planned),
+    }
+}
+
+fn create(wanted: &Object, rules: &Rules, ledger: &Ledger, planned: &mut Planned) {
+    let because = if ledger.owned.contains_key(&wanted.key) { Because::Drift } else { Because::Git };
+    let differs = |(name, value): (&String, &Tree)| {
+        let default = rules.fields.iter().find(|field| field.name == name)?.default_value();
+        let path = Path::of(name);
+        (*value != Tree::from(default)).then(|| FieldChange { path, before: None, after: Some(value.clone()) })
+    };
+    let shown = wanted.fields.iter().filter_map(differs).collect();
+    let mut body = names(&wanted.key);
+    body.extend(wanted.along.clone());
+    body.extend(wanted.fields.clone());
+    if wanted.key.kind == Kind::BlockType {
+        form(&wanted.key, &mut body);
+    }
+    let write = Write::CreateObject { body: Tree::Map(body) };
+    planned.push(change(wanted, Action::Create, because, shown), vec![write]);
+}
+
+/// What a new object is called, in the words of its kind.
+fn names(key: &Key) -> Map {
+    let last = |name: &str| name.rsplit_once('/').map_or(name, |(_, last)| last).to_owned();
+    let (word, name) = match key.kind {
+        Kind::BlockType => ("slug", key.name.clone()),
+        Kind::TagConcurrencyLimit => ("tag", key.name.clone()),
+        Kind::Block | Kind::WorkQueue => ("name", last(&key.name)),
+        Kind::Variable | Kind::WorkPool | Kind::ConcurrencyLimit | Kind::Flow | Kind::Deployment | Kind::Automation => {
+            ("name", key.name.clone())
+        }
+    };
+    Map::from([(word.to_owned(), Tree::Text(name))])
+}
+
+/// The form of a block type as the API takes it: what is secret, and whose it is, stands among its fields.
+fn form(key: &Key, body: &mut Map) {
+    let secrets = body.shift_remove("secret_fields").unwrap_or(Tree::List(Vec::new()));
+    if let Some(Tree::Map(fields)) = body.get_mut("fields") {
+        fields.insert("block_type_slug".to_owned(), Tree::text(&key.name));
+        fields.insert("secret_fields".to_owned(), secrets);
+    }
+}
+
+/// An object that is there.
+struct Existing<'a> {
+    wanted: &'a Object,
+    rules: &'static Rules,
+    row: &'a Value,
+    ledger: &'a Ledger,
+}
+
+impl Existing<'_> {
+    fn plan(&self, policy: &Policy, planned: &mut Planned) {
+        let key = &self.wanted.key;
+        let id = self.row["id"].as_str().unwrap_or_default().to_owned();
+        // One that somebody made anew under the same name is not ours.
+        let owned = self.ledger.owned.get(key).filter(|owned| owned.id == id);
+        let is_ours = owned.is_some() || self.ledger.pending.contains(key) || !policy.ledger;
+        if !is_ours && !policy.adopt && !self.wanted.lifecycle.adopt {
+            return planned.plan.held.push(unadopted(key));
+        }
+        let nothing = Declared::new();
+        let owned_paths = owned.map_or(&nothing, |owned| &owned.declared);
+        let ids = &planned.ids;
+        let sides = Sides { owned: owned_paths, digest_key: &self.ledger.digest_key, strict: self.wanted.strict, ids };
+        let (changes, patch) = self.fields(&sides);
+        if let Some(fixed) = changes.iter().find(|change| self.is_fixed(&change.path)) {
+            let reason = fixed_reason(key, fixed);
+            return planned.plan.held.push(Held { key: key.clone(), action: Action::Replace, reason });
+        }
+        if changes.is_empty() {
+            if owned.is_some() || !policy.ledger {
+                planned.plan.unchanged += 1;
+            } else {
+                let adopt = change(self.wanted, Action::Adopt, Because::Git, Vec::new());
+                planned.push(adopt, vec![Write::Adopt { id }]);
+            }
+            return;
+        }
+        let because = diff::because(&changes, &sides);
+        let patch = self.sent(patch);
+        planned.push(change(self.wanted, Action::Update, because, changes), vec![Write::UpdateObject { id, patch }]);
+    }
+
+    fn fields(&self, sides: &Sides<'_>) -> (Vec<FieldChange>, BTreeMap<String, Tree>) {
+        let (mut changes, mut patch) = (Vec::new(), BTreeMap::new());
+        for field in self.rules.fields.iter().filter(|field| field.compare != Compare::Along) {
+            let found = self.found(field.name);
+            let diff = match self.wanted.fields.get(field.name) {
+                Some(value) => diff::declared(field, value, &found, sides),
+                None => diff::undeclared(field, &found, sides),
+            };
+            let kept: Vec<FieldChange> =
+                diff.changes.into_iter().filter(|change| !self.is_ignored(&change.path.to_string())).collect();
+            if let Some(value) = diff.send.filter(|_| !kept.is_empty()) {
+                patch.insert(field.name.to_owned(), value);
+            }
+            changes.extend(kept);
+        }
+        (changes, patch)
+    }
+
+    /// What the API holds of a field, in the words of what is declared.
+    fn found(&self, field: &str) -> Value {
+        let found = resource::found(self.wanted.key.kind, self.row, field);
+        match self.wanted.fields.get(field) {
+            Some(wanted) if self.wanted.key.kind == Kind::Automation => resource::automation::beside(wanted, found),
+            Some(_) | None => found,
+        }
+    }
+
+    /// What is sent: the fields that change, or all of them where the API keeps only what it is told.
+    fn sent(&self, mut patch: BTreeMap<String, Tree>) -> Tree {
+        match self.wanted.key.kind {
+            Kind::Automation => {
+                for field in self.rules.fields {
+                    let found = || Tree::from(resource::found(Kind::Automation, self.row, field.name));
+                    let value = || self.wanted.fields.get(field.name).cloned().unwrap_or_else(found);
+                    patch.entry(field.name.to_owned()).or_insert_with(value);
+                }
+                patch.insert("name".to_owned(), Tree::text(&self.wanted.key.name));
+            }
+            // A tag's limit is written anew under its tag.
+            Kind::TagConcurrencyLimit => {
+                patch.insert("tag".to_owned(), Tree::text(&self.wanted.key.name));
+            }
+            // A schema never changes: another one is made, of all that it is made of.
+            Kind::BlockType if FORM.iter().any(|field| patch.contains_key(*field)) => {
+                for field in FORM {
+                    let found = || Tree::from(resource::found(Kind::BlockType, self.row, field));
+                    let value = || self.wanted.fields.get(field).cloned().unwrap_or_else(found);
+                    patch.entry(field.to_owned()).or_insert_with(value);
+                }
+                let mut body: Map = patch.into_iter().collect();
+                form(&self.wanted.key, &mut body);
+                return Tree::Map(body);
+            }
+            Kind::BlockType
+            | Kind::Block
+            | Kind::Variable
+            | Kind::WorkPool
+            | Kind::WorkQueue
+            | Kind::ConcurrencyLimit
+            | Kind::Flow
+            | Kind::Deployment => {}
+        }
+        Tree::Map(patch.into_iter().collect())
+    }
+
+    fn is_fixed(&self, path: &Path) -> bool {
+        self.rules.fixed.iter().any(|name| path.starts_with(&Path::of(name)))
+    }
+
+    /// Whether drift of a path is nobody's business. An ignored path is still set when the object is made.
+    fn is_ignored(&self, path: &str) -> bool {
+        self.wanted.ignore_drift.iter().any(|ignored| {
+            path.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+}
+
+fn unadopted(key: &Key) -> Held {
+    let reason = "it exists and is nobody's: give `lifecycle: { adopt: true }` or `--adopt` to take it over".to_owned();
+    Held { key: key.clone(), action: Action::Adopt, reason }
+}
+
+fn fixed_reason(key: &Key, change: &FieldChange) -> String {
+    format!(
+        "`{}` of a {} cannot be changed in place: give it another name, or delete it by hand first",
+        change.path,
+        key.kind.word().replace('_', " ")
+    )
+}
+
+fn change(wanted: &Object, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
+    Change {
+        key: wanted.key.clone(),
+        action,
+        because,
+        origin: Some(wanted.origin.clone()),
+        fields,
+        impact: Vec::new(),
+        after: wanted.needs.keys().cloned().collect(),
+    }
+}
+
+/// The declared paths of an object with their digests, for the ledger.
+fn declared(wanted: &Object, rules: &Rules, digest_key: &[u8]) -> Declared {
+    let mut out = Declared::new();
+    for field in rules.fields {
+        if let Some(value) = wanted.fields.get(field.name) {
+            out.extend(diff::leaves(field, value, digest_key));
+        }
+    }
+    out
+}

@@ -1,0 +1,150 @@
+//! Values from the environment and from files of secrets, wherever an item names them.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::manifest::resources::Item;
+use crate::model::{Map, Path, RepoPath, Secret, Tree};
+use crate::render::{PlaceholderKind, placeholders};
+
+use super::Filler;
+
+/// A value in a file of secrets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretFile {
+    /// The path as written: absolute, or relative to the directory of the file that names it.
+    pub path: String,
+    /// The directory of the file that names it.
+    pub dir: RepoPath,
+    /// Where in the file it stands, for files of several values: `a.b`.
+    pub key: Option<String>,
+    /// How its text is read.
+    pub format: Format,
+}
+
+/// How the text of a secret is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// As text; a newline at its end is not part of it.
+    #[default]
+    Text,
+    /// As JSON.
+    Json,
+}
+
+fn format(map: &Map) -> Format {
+    match map.get("format").and_then(Tree::as_str) {
+        Some("json") => Format::Json,
+        Some(_) | None => Format::Text,
+    }
+}
+
+fn secret_file(map: &Map, dir: &RepoPath) -> Option<SecretFile> {
+    let path = map.get("from_file")?.as_str()?.to_owned();
+    let key = map.get("key").and_then(Tree::as_str).map(str::to_owned);
+    Some(SecretFile { path, dir: dir.clone(), key, format: format(map) })
+}
+
+/// The files of secrets that an item names.
+pub fn secret_files(item: &Item, out: &mut BTreeSet<SecretFile>) {
+    fn search(tree: &Tree, dir: &RepoPath, out: &mut BTreeSet<SecretFile>) {
+        match tree {
+            Tree::Map(map) => match secret_file(map, dir) {
+                Some(file) => {
+                    out.insert(file);
+                }
+                None => map.values().for_each(|value| search(value, dir, out)),
+            },
+            Tree::List(items) => items.iter().for_each(|item| search(item, dir, out)),
+            Tree::Null
+            | Tree::Bool(_)
+            | Tree::Number(_)
+            | Tree::Text(_)
+            | Tree::Secret(_)
+            | Tree::IdOf(_)
+            | Tree::Unknown(_) => {}
+        }
+    }
+    item.fields.values().for_each(|value| search(value, &item.file.parent(), out));
+}
+
+impl Filler<'_> {
+    /// A value with the environment and the secrets that it names.
+    pub(super) fn filled(&mut self, at: &Path, tree: &Tree) -> Tree {
+        if self.facts.symbolic {
+            return tree.clone();
+        }
+        match tree {
+            Tree::Text(text) => self.text(at, text),
+            Tree::List(items) => {
+                Tree::List(items.iter().enumerate().map(|(n, item)| self.filled(&at.item(n), item)).collect())
+            }
+            Tree::Map(map) if map.contains_key("from_env") => self.from_env(at, map),
+            Tree::Map(map) if map.contains_key("from_file") => self.from_file(at, map),
+            Tree::Map(map) => {
+                Tree::Map(map.iter().map(|(key, value)| (key.clone(), self.filled(&at.key(key), value))).collect())
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Secret(_) | Tree::IdOf(_) | Tree::Unknown(_) => {
+                tree.clone()
+            }
+        }
+    }
+
+    fn from_env(&mut self, at: &Path, map: &Map) -> Tree {
+        let name = map.get("from_env").and_then(Tree::as_str).unwrap_or_default();
+        let Some(value) = self.facts.env.get(name).cloned() else { return self.unset(at, name) };
+        if format(map) == Format::Text {
+            return value;
+        }
+        let text = value.revealed(&|_| None).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
+        match serde_json::from_str::<Value>(&text) {
+            Ok(parsed) => Tree::Secret(Secret::new(parsed)),
+            Err(error) => {
+                let place = format!("line {}, column {}", error.line(), error.column());
+                let message = format!("the environment variable `{name}` does not hold JSON: it fails at {place}");
+                self.error("E0752", at, message, "correct its value, or leave out `format: json`");
+                Tree::Null
+            }
+        }
+    }
+
+    fn from_file(&mut self, at: &Path, map: &Map) -> Tree {
+        let Some(file) = secret_file(map, &self.item.file.parent()) else { return Tree::Null };
+        match self.facts.secrets.get(&file) {
+            Some(Ok(secret)) => Tree::Secret(secret.clone()),
+            Some(Err(why)) => {
+                let message = format!("the secret in `{}` cannot be read: {why}", file.path);
+                self.error("E0753", at, message, "secrets are read from the repository and from `secret_dirs:`");
+                Tree::Null
+            }
+            None => Tree::Unknown(crate::model::tree::Unknown::AtApply),
+        }
+    }
+
+    fn unset(&mut self, at: &Path, name: &str) -> Tree {
+        let message = format!("the environment variable `{name}` is not set");
+        self.error("E0751", at, message, "set it where reconcile runs; an empty value has to be set as well");
+        Tree::Null
+    }
+
+    /// A text with `{{ $NAME }}` filled in. Other placeholders are somebody else's.
+    fn text(&mut self, at: &Path, text: &str) -> Tree {
+        let found = placeholders(text).into_iter().filter(|found| found.kind == PlaceholderKind::Env);
+        let found: Vec<_> = found.collect();
+        let (mut out, mut end, mut is_secret) = (String::new(), 0, false);
+        for one in &found {
+            let name = one.name.trim_start_matches('$');
+            let Some(value) = self.facts.env.get(name) else { return self.unset(at, name) };
+            if one.whole {
+                return value.clone();
+            }
+            is_secret |= value.has_secret();
+            out.push_str(&text[end..one.range.start]);
+            out.push_str(value.revealed(&|_| None).as_ref().and_then(Value::as_str).unwrap_or_default());
+            end = one.range.end;
+        }
+        out.push_str(&text[end..]);
+        if is_secret { Tree::Secret(Secret::text(out)) } else { Tree::Text(out) }
+    }
+}

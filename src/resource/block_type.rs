@@ -1,0 +1,60 @@
+//! Block types with their schema: their fields, and how the API's answers spell them.
+
+use serde_json::Value;
+
+use super::{Compare, Field, Rules, text};
+
+static FIELDS: [Field; 9] = [
+    Field { name: "name", compare: Compare::Exact, default: "null" },
+    Field { name: "logo_url", compare: Compare::Exact, default: "null" },
+    Field { name: "documentation_url", compare: Compare::Exact, default: "null" },
+    Field { name: "description", compare: Compare::Exact, default: "null" },
+    Field { name: "code_example", compare: Compare::Exact, default: "null" },
+    Field { name: "fields", compare: Compare::Exact, default: "{}" },
+    Field { name: "secret_fields", compare: Compare::Set, default: "[]" },
+    Field { name: "capabilities", compare: Compare::Set, default: "[]" },
+    Field { name: "version", compare: Compare::Exact, default: "\"non-versioned\"" },
+];
+
+/// Their fields. The name is fixed; the last four belong to a schema, which never changes: other ones are another
+/// schema of the same type.
+pub static RULES: Rules = Rules { fields: &FIELDS, fixed: &["name"] };
+
+/// Keys that the API adds to the fields of a schema.
+const ADDED: [&str; 3] = ["block_type_slug", "secret_fields", "block_schema_references"];
+
+/// What the API's row says of a field: the row of the type, with that of its schema as `block_schema` beside its own
+/// keys where the question is about it.
+///
+/// The server escapes `&`, `<` and `>` in words; they are undone.
+pub fn found(row: &Value, field: &str) -> Value {
+    let schema = &row["block_schema"];
+    match field {
+        "description" | "code_example" => match row[field].as_str() {
+            Some(words) => unescaped(words).into(),
+            None => Value::Null,
+        },
+        "fields" => {
+            let mut fields = schema["fields"].clone();
+            if let Value::Object(map) = &mut fields {
+                ADDED.iter().for_each(|key| drop(map.shift_remove(*key)));
+            }
+            fields
+        }
+        "secret_fields" => match &schema["fields"]["secret_fields"] {
+            Value::Null => Value::Array(Vec::new()),
+            secret => secret.clone(),
+        },
+        "capabilities" | "version" => schema[field].clone(),
+        other => row.get(other).cloned().unwrap_or(Value::Null),
+    }
+}
+
+fn unescaped(words: &str) -> String {
+    words.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+/// The slug that its row has.
+pub fn name(row: &Value) -> Option<String> {
+    text(row, "slug")
+}
