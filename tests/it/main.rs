@@ -16,6 +16,7 @@ mod impact;
 mod json_mode;
 mod local_server;
 mod lock;
+mod objects;
 mod offline_plans;
 mod ownership;
 mod parity;
