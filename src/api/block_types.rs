@@ -218,11 +218,11 @@ impl Api {
         let started = Instant::now();
         let call = Call::new(Method::POST, row.make, &what).body(&sent);
         let id = match self.client.send(&call).await {
-            // The API answers a name that is taken with the type that has it.
+            // The API answers a name that another type has with that type, and makes ours as well.
             Ok(answer) if answer.body["slug"] != key.name => {
                 let other = text(&answer.body, "slug").unwrap_or_default();
                 let detail = format!("the block type `{other}` has the same name, {}", sent["name"]);
-                return Err(refusal(&row, key, 409, detail));
+                self.made_since(key, started).await?.ok_or_else(|| refusal(&row, key, 409, detail))?
             }
             Ok(answer) if !Fresh::since(started, &answer).includes(&answer.body) => {
                 return Err(refusal(&row, key, 409, "there is one of that name already".to_owned()));

@@ -59,7 +59,8 @@ fn sample(kind: Kind, name: &str, made: Value, change: Value, at: &'static str, 
 /// A sample of each kind, in an order in which they can be made. `tag` keeps tests apart.
 fn samples(tag: &str, flow: &str) -> Vec<Sample> {
     let name = |name: &str| format!("{tag}{name}");
-    let fields = |title: &str| json!({"title": title, "type": "object", "properties": {}, "block_type_slug": name("type")});
+    let fields =
+        |title: &str| json!({"title": title, "type": "object", "properties": {}, "block_type_slug": name("type")});
     let deployment = json!({"flow_id": flow, "entrypoint": "f.py:f", "parameter_openapi_schema": {}});
     vec![
         sample(
@@ -120,7 +121,14 @@ fn samples(tag: &str, flow: &str) -> Vec<Sample> {
             "/description",
             json!("new"),
         ),
-        sample(Kind::Automation, &name("automation"), automation("old"), automation("new"), "/description", json!("new")),
+        sample(
+            Kind::Automation,
+            &name("automation"),
+            automation("old"),
+            automation("new"),
+            "/description",
+            json!("new"),
+        ),
     ]
 }
 
@@ -194,9 +202,11 @@ fn making(kind: Kind) -> &'static str {
 /// The first POST to `path` meets `verdict`, all else passes.
 fn once(proxy: &Proxy, path: &'static str, verdict: &Verdict) {
     let (left, verdict) = (std::sync::atomic::AtomicBool::new(true), verdict.clone());
-    proxy.rule(move |request| match is_post_to(request, path) && left.swap(false, std::sync::atomic::Ordering::SeqCst) {
-        true => verdict.clone(),
-        false => Verdict::Pass,
+    proxy.rule(move |request| {
+        match is_post_to(request, path) && left.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            true => verdict.clone(),
+            false => Verdict::Pass,
+        }
     });
 }
 
@@ -206,7 +216,9 @@ async fn an_unclear_failure_makes_exactly_one() {
     let proxy = Proxy::in_front_of(&server.url);
     let api = api(&proxy.url);
     let busy = Verdict::Answer(503, "{}".to_owned());
-    for (name, verdict) in [("after", Verdict::CutAfter), ("before", Verdict::CutBefore), ("amid", Verdict::CutAmid), ("busy", busy)] {
+    for (name, verdict) in
+        [("after", Verdict::CutAfter), ("before", Verdict::CutBefore), ("amid", Verdict::CutAmid), ("busy", busy)]
+    {
         let flow = api.create_flow(&format!("once-{name}-main")).await.unwrap();
         for Sample { key, made, .. } in samples(&format!("once-{name}-"), &flow) {
             once(&proxy, making(key.kind), &verdict);
@@ -279,8 +291,14 @@ async fn hostile_names_name_one_object() {
         odd(Kind::WorkPool, pool, json!({"type": "process"}), limit.clone(), "/concurrency_limit"),
         odd(Kind::WorkQueue, &format!("{pool}/q ?#{{name}}"), json!({}), limit.clone(), "/concurrency_limit"),
         odd(Kind::ConcurrencyLimit, "x ?#..", json!({"limit": 1}), json!({"limit": 9}), "/limit"),
-        odd(Kind::ConcurrencyLimit, "7b0d2b3a-61a1-4a3c-8f6a-94f3a9e4b1c2", json!({"limit": 1}), json!({"limit": 9}), "/limit"),
-        odd(Kind::TagConcurrencyLimit, "a/b/../c ?#%2F", one.clone(), nine.clone(), "/concurrency_limit"),
+        odd(
+            Kind::ConcurrencyLimit,
+            "7b0d2b3a-61a1-4a3c-8f6a-94f3a9e4b1c2",
+            json!({"limit": 1}),
+            json!({"limit": 9}),
+            "/limit",
+        ),
+        odd(Kind::TagConcurrencyLimit, "a..b ?#{id}", one.clone(), nine.clone(), "/concurrency_limit"),
         odd(Kind::TagConcurrencyLimit, "..", one, nine, "/concurrency_limit"),
         sample(Kind::Deployment, "f?x y/d #1", deployment, json!({"description": "9"}), "/description", json!("9")),
     ];
@@ -294,7 +312,9 @@ async fn hostile_names_name_one_object() {
         api.delete_object(key, &there).await.unwrap_or_else(|error| panic!("{key}: {error}"));
         assert!(named(&api, key).await.is_empty(), "{key}");
     }
-    for key in [Key::new(Kind::WorkPool, ".."), Key::new(Kind::WorkQueue, "default-pool/.."), Key::new(Kind::WorkQueue, "q")] {
+    for key in
+        [Key::new(Kind::WorkPool, ".."), Key::new(Kind::WorkQueue, "default-pool/.."), Key::new(Kind::WorkQueue, "q")]
+    {
         let before = api.requests();
         for result in [
             api.create_object(&key, &json!({"type": "process"})).await.map(drop),
@@ -335,7 +355,10 @@ async fn refusals_keep_what_was_sent_to_themselves() {
         (Key::new(Kind::Variable, "leak"), json!({"value": canary.repeat(1000)})),
         (Key::new(Kind::Variable, "leak"), json!({"value": canary, "tags": "no list"})),
         (Key::new(Kind::WorkPool, "leak"), json!({"type": "process", "base_job_template": template})),
-        (Key::new(Kind::WorkPool, "leak"), json!({"type": "process", "base_job_template": {"job_configuration": canary}})),
+        (
+            Key::new(Kind::WorkPool, "leak"),
+            json!({"type": "process", "base_job_template": {"job_configuration": canary}}),
+        ),
         (Key::new(Kind::Automation, "leak"), action),
         (Key::new(Kind::Automation, "leak"), hook),
     ];

@@ -56,6 +56,9 @@ async fn runs_storage_and_blocks_in_use_are_told() {
     assert!(api.deployments_using_block(&BTreeSet::new()).await.unwrap().is_empty());
 
     assert_eq!(api.admin_storage().await.unwrap(), None);
-    assert_eq!(http.request("PUT", "/admin/storage", Some(&json!({"default_result_storage_block_id": block}))).status, 200);
+    assert_eq!(
+        http.request("PUT", "/admin/storage", Some(&json!({"default_result_storage_block_id": block}))).status,
+        200
+    );
     assert_eq!(api.admin_storage().await.unwrap(), Some(block));
 }
