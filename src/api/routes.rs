@@ -141,7 +141,7 @@ impl Route {
     pub fn path(&self, template: &str, key: &Key, id: &str) -> Result<String, ApiError> {
         let (parent, name) = parts(key);
         if template.contains("{name}") || template.contains("{pool}") {
-            let used = [parent.filter(|_| template.contains("{pool}")), Some(name)];
+            let used = [template.contains("{pool}").then(|| parent.unwrap_or_default()), Some(name)];
             if let Some(bad) = used.into_iter().flatten().find(|part| ["", ".", ".."].contains(part)) {
                 return Err(refusal(self, key, 422, format!("the name `{bad}` cannot stand in an address")));
             }
@@ -206,7 +206,9 @@ mod tests {
         assert_eq!(path(Kind::WorkPool, "a b?c#{id}").as_deref(), Ok("/work_pools/a%20b%3Fc%23%7Bid%7D"));
         assert_eq!(path(Kind::WorkQueue, "p q/x/y").as_deref(), Ok("/work_pools/p%20q/queues/x%2Fy"));
         assert_eq!(path(Kind::Variable, "..").as_deref(), Ok("/variables/an%20id"));
-        for (kind, name) in [(Kind::WorkPool, ".."), (Kind::WorkQueue, "p/."), (Kind::WorkQueue, "../q")] {
+        for (kind, name) in
+            [(Kind::WorkPool, ".."), (Kind::WorkQueue, "p/."), (Kind::WorkQueue, "../q"), (Kind::WorkQueue, "q")]
+        {
             assert!(path(kind, name).is_err_and(|error| error.contains("cannot stand in an address")), "{name}");
         }
     }
