@@ -13,7 +13,7 @@ use crate::support::Server;
 use crate::support::chaos::{Case, each, ended, furnished, is_beat, is_full, kind, peaceful};
 use crate::support::proxy::Verdict;
 
-const APPLY: [&str; 4] = ["apply", "--yes", "--lock-timeout", "2m"];
+const APPLY: [&str; 5] = ["apply", "--yes", "--json", "--lock-timeout", "2m"];
 
 /// The writes of a first apply, in order.
 const FIRST: [&str; 8] = [
@@ -94,13 +94,10 @@ fn try_killed_at(case: &Case, point: &'static str, phase: Phase) -> Option<bool>
     }
 }
 
-/// One more apply ends where an undisturbed one does, and then nothing is left to do.
+/// Whoever comes next ends where an undisturbed apply ends, and then nothing is left to do. Where the machine is so busy
+/// that the server itself fails, a few tries may be needed; each says truly what is in.
 fn converges(case: &Case, peaceful: &Value) {
-    case.project.reconcile(&APPLY).exits(0);
-    case.equals(peaceful);
-    case.proxy.reset();
-    case.project.reconcile(&APPLY).exits(0);
-    assert_eq!(case.proxy.writes(), [], "{}", case.name);
+    case.comes_through(&APPLY, peaceful, 3);
 }
 
 #[test]
@@ -111,7 +108,7 @@ fn killed_again_and_again() {
     let chains =
         [(Phase::Before, "kba", most(&FIRST), most(&SECOND)), (Phase::After, "kaa", FIRST.into(), SECOND.into())];
     each(&chains, |(phase, name, to_make, to_change)| {
-        let case = Case::new(server, name, "1");
+        let case = Case::new(server, name, "3");
         let reached = to_make.iter().filter(|point| killed_at(&case, point, *phase)).count();
         converges(&case, &first);
         case.change();
@@ -135,7 +132,7 @@ fn killed_once_each() {
     let all: Vec<_> =
         points(&FIRST).map(|p| (p, false)).chain(points(&SECOND).map(|p| (p, true))).enumerate().collect();
     each(&all, |(number, ((point, phase), changes))| {
-        let case = Case::new(server, &format!("ko{number:02}x"), "1");
+        let case = Case::new(server, &format!("ko{number:02}x"), "3");
         if *changes {
             case.project.reconcile(&APPLY).exits(0);
             case.change();

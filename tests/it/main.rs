@@ -12,6 +12,7 @@ mod faults;
 mod floors;
 mod flow_facts;
 mod going_back;
+mod hosts;
 mod impact;
 mod json_mode;
 mod local_server;

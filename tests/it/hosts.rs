@@ -1,0 +1,319 @@
+//! Two machines on one scope, clocks that are wrong, a process that was stopped: who holds the lock is one, and who
+//! lost it writes nothing more.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::Server;
+use crate::support::chaos::{Case, ended, furnished, is_beat, kind, peaceful};
+use crate::support::project::Output;
+use crate::support::proxy::{Proxy, Request, Verdict};
+
+const APPLY: [&str; 3] = ["apply", "--yes", "--json"];
+const PATIENT: [&str; 5] = ["apply", "--yes", "--json", "--lock-timeout", "2m"];
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(furnished)
+}
+
+fn calm() -> &'static (Value, Value) {
+    static CALM: OnceLock<(Value, Value)> = OnceLock::new();
+    CALM.get_or_init(|| peaceful(&server().url, "hosts-calm"))
+}
+
+/// The lock of a scope.
+fn lock(scope: &str) -> Option<Value> {
+    let filter = json!({"block_types": {"slug": {"any_": ["reconcile-lock"]}}});
+    let rows = server().http().post("/block_documents/filter", filter);
+    rows.as_array().into_iter().flatten().find(|row| row["data"]["scope"] == scope).cloned()
+}
+
+fn makes_deployment(request: &Request) -> bool {
+    kind(request) == "POST /deployments/"
+}
+
+/// Starts an apply that hangs at its first deployment, and holds the lock until it is killed.
+fn holder(case: &Case, command: &mut Command) -> std::process::Child {
+    case.proxy.rule(|request| if makes_deployment(request) { Verdict::HoldBefore } else { Verdict::Pass });
+    let mut child = command.args(APPLY).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(case.reaches(&mut child, makes_deployment), "{:?}", ended(child));
+    child
+}
+
+fn run(command: &mut Command, args: &[&str]) -> Output {
+    let child = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    ended(child)
+}
+
+fn signal(child: &std::process::Child, signal: rustix::process::Signal) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).unwrap();
+}
+
+// A process that sleeps while the world goes on.
+
+#[test]
+fn who_was_stopped_until_another_took_over_writes_nothing_more() {
+    let case = Case::new(&server().url, "stopped", "3");
+    // Its first deployment takes so long that the second waits for its turn when everything stops.
+    case.proxy.rule(|r| if makes_deployment(r) { Verdict::Slow(Duration::from_millis(500)) } else { Verdict::Pass });
+    let mut child = case.start(&APPLY);
+    assert!(case.reaches(&mut child, makes_deployment));
+    signal(&child, rustix::process::Signal::STOP);
+    // What was on its way arrives.
+    sleep(Duration::from_secs(1));
+    let other = Case::new(&server().url, "stopped", "3");
+    other.change();
+    let (_, second) = calm();
+    other.project.reconcile(&PATIENT).exits(0);
+    other.equals(second);
+    let sent = case.proxy.writes().len();
+    case.proxy.rule(|_| Verdict::Pass);
+    signal(&child, rustix::process::Signal::CONT);
+    let output = ended(child);
+    assert!(matches!(output.code, 1 | 3) && output.stderr.contains("the lock was lost"), "{output:?}");
+    let writes = case.proxy.writes();
+    let late: Vec<String> = writes[sent..].iter().filter(|request| !is_beat(request)).map(kind).collect();
+    assert_eq!(late, [""; 0], "{output:?}");
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert!(report["error"]["message"].as_str().is_some_and(|why| why.contains("lock was lost")), "{report:#}");
+    other.settles(&PATIENT, second);
+}
+
+// Signs of life that do not arrive.
+
+#[test]
+fn a_lock_is_kept_although_some_signs_of_life_are_lost() {
+    let case = Case::new(&server().url, "beats", "6");
+    let failures = [
+        Verdict::Answer(503, "{}".to_owned()),
+        Verdict::AnswerAfter(502, "no".to_owned()),
+        Verdict::ResetBefore,
+        Verdict::CutAmid,
+        Verdict::HoldBefore,
+    ];
+    let beats = std::sync::atomic::AtomicUsize::new(0);
+    case.proxy.rule(move |request| {
+        if is_beat(request) {
+            let number = beats.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            // Every other one is lost, each in another way.
+            return if number % 2 == 0 { failures[number / 2 % failures.len()].clone() } else { Verdict::Pass };
+        }
+        if request.is_write() { Verdict::Slow(Duration::from_secs(2)) } else { Verdict::Pass }
+    });
+    case.comes_through(&PATIENT, &calm().0, 2);
+}
+
+// Clocks.
+
+/// A library that moves the clock of a process by `$CLOCK_SHIFT` seconds; none without a C compiler.
+fn clock() -> Option<&'static PathBuf> {
+    static CLOCK: OnceLock<Option<PathBuf>> = OnceLock::new();
+    CLOCK
+        .get_or_init(|| {
+            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/clock.c");
+            let library = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("clock{}.so", std::process::id()));
+            let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).status();
+            (cfg!(target_os = "linux") && made.is_ok_and(|status| status.success())).then_some(library)
+        })
+        .as_ref()
+}
+
+fn shifted(case: &Case, hours: i64) -> Option<Command> {
+    let mut command = case.project.reconcile_command();
+    command.env("LD_PRELOAD", clock()?).env("CLOCK_SHIFT", (hours * 3600).to_string());
+    Some(command)
+}
+
+#[test]
+fn a_wrong_clock_neither_steals_a_lock_nor_waits_for_ever() {
+    if clock().is_none() {
+        eprintln!("skipped: moving a clock takes Linux and a C compiler named `cc`");
+        return;
+    }
+    for hours in [-7, 7] {
+        let name = format!("clock{hours}");
+        let case = Case::new(&server().url, &name, "3");
+        let contender = Case::new(&server().url, &name, "3");
+        // The holder's clock is wrong the other way round.
+        let mut holding = holder(&case, &mut shifted(&case, -hours).unwrap());
+        let held = lock(&name).expect("it holds the lock");
+        let since: jiff::Timestamp = held["data"]["since"].as_str().unwrap().parse().unwrap();
+        let off = jiff::Timestamp::now().duration_since(since).as_hours();
+        assert!((off - hours).abs() <= 1, "its clock is wrong: {off}");
+        // For longer than a silent one would last, it is not stolen.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            let output = run(&mut shifted(&contender, hours).unwrap(), &APPLY).exits(5);
+            assert!(output.stdout.contains("is held by"), "{output:?}");
+            sleep(Duration::from_millis(500));
+        }
+        assert_eq!(lock(&name).map(|lock| lock["id"].clone()), Some(held["id"].clone()));
+        holding.kill().unwrap();
+        holding.wait().unwrap();
+        run(&mut shifted(&contender, hours).unwrap(), &PATIENT).exits(0);
+        contender.settles(&PATIENT, &calm().0);
+        assert_eq!(lock(&name), None);
+    }
+}
+
+// Machines.
+
+/// A machine: a name of its own, and a network of its own where the system lets us.
+struct Host {
+    name: &'static str,
+    /// The network namespace, and the address under which it reaches us.
+    network: Option<(String, String)>,
+}
+
+impl Host {
+    /// Number `n` of this process.
+    fn new(name: &'static str, n: u8) -> Host {
+        let id = std::process::id() % 10_000;
+        let space = format!("rec{id}-{n}");
+        let link = format!("rec{id}{n}");
+        let address = |last: u8| format!("10.199.{}.{}", u16::try_from(id % 60).unwrap() * 4 + u16::from(n), last);
+        let script = format!(
+            "set -e; ip netns add {space}; ip link add {link}a type veth peer name {link}b netns {space}; \
+             ip addr add {us}/24 dev {link}a; ip link set {link}a up; \
+             ip -n {space} addr add {them}/24 dev {link}b; ip -n {space} link set {link}b up; \
+             ip -n {space} link set lo up",
+            us = address(1),
+            them = address(2),
+        );
+        let made = Command::new("sh").args(["-c", &script]).output();
+        let host = Host { name, network: Some((space, address(1))) };
+        match made {
+            Ok(output) if output.status.success() => host,
+            why => {
+                eprintln!("without a network of its own ({why:?}), {name} is a machine by its name alone");
+                // What was made of it goes.
+                drop(host);
+                Host { name, network: None }
+            }
+        }
+    }
+
+    /// Whether names of machines can be told apart here.
+    fn can_be() -> bool {
+        Command::new("unshare").args(["-u", "true"]).output().is_ok_and(|output| output.status.success())
+    }
+
+    fn proxy(&self) -> Proxy {
+        let address = self.network.as_ref().map_or("127.0.0.1", |(_, address)| address);
+        Proxy::at(address, &server().url)
+    }
+
+    /// The program on this machine.
+    fn command(&self, case: &Case) -> Command {
+        let program = case.project.reconcile_command();
+        let (file, name) = (program.get_program().to_owned(), self.name);
+        let mut command = match &self.network {
+            Some((space, _)) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", space, "unshare", "-u"]);
+                command
+            }
+            None => {
+                let mut command = Command::new("unshare");
+                command.arg("-u");
+                command
+            }
+        };
+        command.args(["sh", "-c", &format!("hostname {name} && exec \"$@\""), "sh"]).arg(file);
+        command.current_dir(case.project.path()).env_clear().stdin(Stdio::null());
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some((space, _)) = &self.network {
+            let _ = Command::new("ip").args(["netns", "del", space]).output();
+        }
+    }
+}
+
+#[test]
+fn of_two_machines_one_applies_and_a_lock_that_one_left_behind_goes_to_the_other() {
+    if !Host::can_be() {
+        let _ = writeln!(std::io::stderr(), "skipped: `unshare -u` is not allowed here, and gives machines their names");
+        return;
+    }
+    let (one, two) = (Host::new("machine-one", 1), Host::new("machine-two", 2));
+    let case = |host: &Host| {
+        let mut case = Case::new(&server().url, "machines", "3");
+        case.proxy = host.proxy();
+        let url = case.proxy.url.clone();
+        case.project = case.project.api(&url);
+        case
+    };
+    let (first, second) = (case(&one), case(&two));
+    let mut holding = holder(&first, &mut one.command(&first));
+    let output = run(&mut two.command(&second), &APPLY).exits(5);
+    assert!(output.stderr.contains("held by machine-one"), "{output:?}");
+    holding.kill().unwrap();
+    holding.wait().unwrap();
+    run(&mut two.command(&second), &PATIENT).exits(0);
+    second.settles(&PATIENT, &calm().0);
+    // Both at once.
+    first.proxy.rule(|_| Verdict::Pass);
+    first.change();
+    second.change();
+    let start = |host: &Host, case: &Case| {
+        host.command(case).args(PATIENT).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(&one, &first), start(&two, &second)];
+    let applied = both.map(|child| serde_json::from_str::<Value>(&ended(child).exits(0).stdout).unwrap());
+    let changed = applied.iter().filter(|report| report["changes"].as_array().is_some_and(|all| !all.is_empty()));
+    assert_eq!(changed.count(), 1, "{applied:#?}");
+    second.settles(&PATIENT, &calm().1);
+    assert_eq!(lock("machines"), None);
+}
+
+// How fast one writes.
+
+#[test]
+fn writes_become_more_as_long_as_the_server_keeps_up() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let proxy = Proxy::in_front_of(&server().url);
+    let names: String = (0..70)
+        .map(|n| format!("- {{name: d{n}, entrypoint: \"flow.py:f\", work_pool: {{name: local}}}}\n"))
+        .collect();
+    let project = crate::support::project::Project::new()
+        .file("reconcile.yaml", "name: governed\n")
+        .file("flow.py", "from prefect import flow\n\n@flow(name=\"governed\")\ndef f():\n    pass\n")
+        .file("prefect.yaml", &format!("deployments:\n{names}"))
+        .api(&proxy.url);
+    let busy = AtomicBool::new(false);
+    proxy.rule(move |request| {
+        if !makes_deployment(request) {
+            return Verdict::Pass;
+        }
+        // The first time that several come at once, one is turned away.
+        match request.at_once > 1 && !busy.swap(true, Ordering::Relaxed) {
+            true => Verdict::AnswerWith(503, "retry-after: 0".to_owned(), "{}".to_owned()),
+            false => Verdict::Slow(Duration::from_millis(60)),
+        }
+    });
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    let writes: Vec<Request> = proxy.requests().into_iter().filter(makes_deployment).collect();
+    let at_once: Vec<usize> = writes.iter().map(|request| request.at_once).collect();
+    let refused = writes.iter().position(|request| request.status == 503).expect("one was turned away");
+    assert_eq!(writes.len(), 71);
+    // Alone for the first twenty writes (some of them are of other kinds), then up to four.
+    assert!(refused > 10 && at_once[..refused].iter().all(|n| *n == 1), "{refused} {at_once:?}");
+    assert!(at_once.iter().all(|n| *n <= 4), "{at_once:?}");
+    // Half of that after the complaint: those that were on their way by then may still count.
+    let after = &at_once[refused + 4..refused + 16];
+    assert!(after.iter().all(|n| *n <= 2), "{refused} {at_once:?}");
+    // And all of it again after another good run.
+    assert!(at_once[refused + 20..].contains(&4), "{refused} {at_once:?}");
+}
