@@ -205,8 +205,9 @@ fn json_is_json_when_a_command_ends_early() {
     // Settings and flags that are wrong, and a file that is no plan.
     let wrong = project(&["a"]).api("not an address");
     failure(&wrong, &["apply", "--yes", "--json"], 1);
-    failure(&wrong, &["plan", "--json", "-n", "a", "--param", "x"], 64);
-    failure(&wrong, &["apply", "--json"], 64);
+    let good = project(&["a"]);
+    failure(&good, &["plan", "--json", "-n", "a", "--param", "x"], 64);
+    failure(&good, &["apply", "--json"], 64);
     failure(&wrong, &["apply", "--yes", "--json", "--plan", "none.json"], 1);
     failure(&wrong, &["validate", "--json", "nowhere"], 1);
     // A text is a text as before.
