@@ -78,6 +78,20 @@ object and would overwrite each other for ever. Declare it in one of them only. 
 old `name` in reconcile.yaml again.",
     },
     Page {
+        code: "E0411",
+        title: "The server is not Prefect 3",
+        text: "\
+The API answers with a version of Prefect 2, which has other objects and other addresses. Servers of Prefect 3.4 and
+newer are tested.",
+    },
+    Page {
+        code: "W0412",
+        title: "The server is too old for something that is declared",
+        text: "\
+The server drops a key that newer ones know, without a word. It is left out: otherwise every plan would show it as
+missing. The message names the key and the version that knows it; upgrade the server, or remove the key.",
+    },
+    Page {
         code: "W0420",
         title: "A flow was compared by the name of its function",
         text: "\

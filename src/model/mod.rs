@@ -12,6 +12,7 @@
 //! | ledger | what a scope owns on the API and last applied there |
 //! | scope | the name under which one repository (and environment) owns objects |
 
+pub mod abilities;
 pub mod connection;
 pub mod flow_facts;
 pub mod key;
@@ -22,6 +23,7 @@ pub mod plan;
 pub mod secret;
 pub mod tree;
 
+pub use abilities::Abilities;
 pub use connection::Connection;
 pub use flow_facts::FlowFacts;
 pub use key::{Key, Kind};

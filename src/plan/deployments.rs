@@ -1,11 +1,13 @@
 //! One deployment: created, changed in place, adopted, or as it should be.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::ledger::Ledger;
-use crate::model::plan::{Action, Because, Change, FieldChange};
-use crate::model::{Key, Kind, Path, Tree};
+use crate::model::plan::{Action, Because, Change, FieldChange, Held};
+use crate::model::{Abilities, Key, Kind, Map, Path, Tree};
 use crate::resource::Compare;
 use crate::resource::deployment::{FIELDS, found, owns_its_limit};
 
@@ -13,12 +15,14 @@ use super::diff::{self, Sides};
 use super::want::{Declared, Deployment, Observed, Write};
 use super::{Planned, schedules};
 
+const VARIABLES: &str = "job_variables";
+
 /// Adds what has to happen to one deployment to the plan.
 pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, now: Timestamp, planned: &mut Planned) {
     planned.declared.insert(wanted.key.clone(), declared(wanted, &ledger.digest_key));
     match observed.deployments.get(&wanted.key) {
         None => create(wanted, ledger, now, planned),
-        Some(answer) => update(wanted, answer, ledger, now, planned),
+        Some(answer) => update(wanted, answer, &observed.abilities, ledger, now, planned),
     }
 }
 
@@ -28,7 +32,7 @@ fn create(wanted: &Deployment, ledger: &Ledger, now: Timestamp, planned: &mut Pl
     let change = change(wanted, Action::Create, because, created_fields(wanted, now));
     let mut fields = wanted.fields.clone();
     fields.extend(wanted.along.clone());
-    let schedules = wanted.schedules.iter().flatten().map(|schedule| schedule.create_body(now)).collect();
+    let schedules = wanted.schedules.iter().flatten().map(|schedule| schedules::new_body(schedule, now)).collect();
     let write = Write::CreateDeployment { flow: wanted.flow.clone(), name: wanted.name.clone(), fields, schedules };
     planned.push(change, vec![write]);
 }
@@ -49,7 +53,14 @@ fn created_fields(wanted: &Deployment, now: Timestamp) -> Vec<FieldChange> {
     out
 }
 
-fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, now: Timestamp, planned: &mut Planned) {
+fn update(
+    wanted: &Deployment,
+    answer: &Value,
+    abilities: &Abilities,
+    ledger: &Ledger,
+    now: Timestamp,
+    planned: &mut Planned,
+) {
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
     planned.ids.insert(wanted.key.clone(), id.clone());
     let nothing = Declared::new();
@@ -58,9 +69,14 @@ fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, now: Timestamp, 
         owned: owned.map_or(&nothing, |owned| &owned.declared),
         digest_key: &ledger.digest_key,
         strict: wanted.strict,
-        ids: &planned.ids,
+        ids: &NO_IDS,
     };
     let (mut changes, mut patch) = fields(wanted, answer, &sides);
+    if !abilities.empties_job_variables && patch.get(VARIABLES) == Some(&Tree::Map(Map::new())) {
+        patch.remove(VARIABLES);
+        changes.retain(|change| !change.path.starts_with(&Path::of(VARIABLES)));
+        hold_job_variables(&wanted.key, &abilities.version, &sides, planned);
+    }
     let timetable = schedules::diff(wanted, answer, &sides, owned.is_none(), now);
     changes.extend(timetable.changes);
     if changes.is_empty() {
@@ -85,7 +101,20 @@ fn update(wanted: &Deployment, answer: &Value, ledger: &Ledger, now: Timestamp, 
     planned.push(update, vec![write]);
 }
 
-type Patch = std::collections::BTreeMap<String, Tree>;
+/// The server would drop an empty mapping without a word: what it holds stays, and stays ours until it can go.
+fn hold_job_variables(key: &Key, version: &str, sides: &Sides<'_>, planned: &mut Planned) {
+    let path = Path::of(VARIABLES);
+    let ours = sides.owned.iter().filter(|(owned, _)| owned.starts_with(&path));
+    let ours = ours.map(|(owned, digest)| (owned.clone(), digest.clone()));
+    planned.declared.entry(key.clone()).or_default().extend(ours);
+    let reason = format!("Prefect {version} cannot take the last job variables away: 3.8.7 and newer ones can");
+    planned.plan.held.push(Held { key: key.clone(), action: Action::Update, reason });
+}
+
+/// Deployments refer to other objects by name.
+static NO_IDS: BTreeMap<Key, String> = BTreeMap::new();
+
+type Patch = BTreeMap<String, Tree>;
 
 fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> (Vec<FieldChange>, Patch) {
     let (mut changes, mut patch) = (Vec::new(), Patch::new());

@@ -14,6 +14,7 @@ pub mod resolve;
 pub mod resources;
 pub mod same;
 pub mod schedules;
+pub mod server;
 pub mod want;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -152,8 +152,18 @@ impl<'a> Matching<'a> {
     }
 }
 
+/// A new schedule as it is sent. The slug that it had before says nothing then, and servers before 3.6.20 refuse a
+/// body that holds it.
+pub fn new_body(schedule: &Schedule, now: Timestamp) -> Tree {
+    let mut body = schedule.create_body(now);
+    if let Tree::Map(body) = &mut body {
+        body.shift_remove("replaces");
+    }
+    body
+}
+
 fn add(schedule: &Schedule, now: Timestamp, out: &mut Timetable) {
-    let body = schedule.create_body(now);
+    let body = new_body(schedule, now);
     out.changes.push(FieldChange {
         path: path(&label(schedule)),
         before: None,

@@ -8,7 +8,7 @@ use crate::manifest::project::MaxDelete;
 use crate::manifest::resources::Lifecycle;
 use crate::manifest::schedules::Schedule;
 use crate::manifest::triggers;
-use crate::model::{Key, Origin, Path, Tree};
+use crate::model::{Abilities, Key, Origin, Path, Tree};
 
 /// A deployment as it should be.
 #[derive(Clone, Debug)]
@@ -110,6 +110,8 @@ pub struct Observed {
     pub objects: BTreeMap<Key, Value>,
     /// What stands in the way of deleting an object, in words, by key.
     pub in_use: BTreeMap<Key, String>,
+    /// What the server can do.
+    pub abilities: Abilities,
 }
 
 impl Observed {

@@ -11,7 +11,8 @@ use crate::manifest::project::DefaultPull;
 use crate::manifest::version_info::{self, VersionInfo};
 use crate::model::ledger::Ledger;
 use crate::model::tree::Unknown;
-use crate::model::{Key, Kind, Map, Secret, Tree};
+use crate::model::{Abilities, Key, Kind, Map, Secret, Tree};
+use crate::plan;
 use crate::plan::desire::{FlowAnswer, Surroundings, desired as desire};
 use crate::plan::resolve::{Facts, Filled, questions};
 use crate::plan::want::{Desired, Observed, Policy};
@@ -37,6 +38,16 @@ pub struct Asked {
     pub marks: Option<Marks>,
     /// What resource files are filled with.
     pub things: things::Facts,
+}
+
+impl Asked {
+    /// What the server can do. Prefect Cloud can do everything, whatever it says its version is.
+    pub fn abilities(&self, api: Option<&Api>) -> Abilities {
+        match &self.version {
+            Some(version) if !api.is_some_and(|api| api.connection().is_cloud()) => Abilities::of(version),
+            _ => Abilities::default(),
+        }
+    }
 }
 
 /// Asks everything that templates and checks need, at once.
@@ -178,6 +189,7 @@ pub fn desired(pass: &Pass<'_>, builds: &Builds, now: Timestamp, diagnostics: &m
         out.deployments.insert(deployment.key.clone(), deployment);
     }
     ignore(pass, &mut out);
+    plan::server::fit(&mut out, &pass.asked.abilities(pass.api), diagnostics);
     out
 }
 
@@ -293,7 +305,12 @@ pub(super) fn clone_step(reading: &Reading) -> Option<Tree> {
 ///
 /// # Errors
 /// An API that does not answer.
-pub async fn observe(api: &Api, desired: &Desired, ledger: &Ledger) -> Result<Observed, PassError> {
+pub async fn observe(
+    api: &Api,
+    desired: &Desired,
+    ledger: &Ledger,
+    abilities: Abilities,
+) -> Result<Observed, PassError> {
     let mut names: BTreeSet<String> = desired.deployments.values().map(|wanted| wanted.name.clone()).collect();
     let needed = things::needed(desired, ledger);
     let last = |key: &Key| Some(key.name.rsplit_once('/')?.1.to_owned());
@@ -334,7 +351,8 @@ pub async fn observe(api: &Api, desired: &Desired, ledger: &Ledger) -> Result<Ob
         flows: flows.iter().filter_map(|flow| Some((text(flow, "name")?, text(flow, "id")?))).collect(),
         automations,
         objects,
-        ..Observed::default()
+        in_use: BTreeMap::new(),
+        abilities,
     })
 }
 

@@ -264,7 +264,7 @@ impl<'a> Pass<'a> {
         desired: Desired,
         diagnostics: Vec<Diagnostic>,
     ) -> Result<Decided, PassError> {
-        let observed = gather::observe(api, &desired, &self.asked.ledger).await?;
+        let observed = gather::observe(api, &desired, &self.asked.ledger, self.asked.abilities(Some(api))).await?;
         let mut decided = self.undecided(desired, observed, diagnostics);
         things::dangling(None, &mut decided);
         owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
@@ -282,7 +282,7 @@ impl<'a> Pass<'a> {
     ) -> Result<Decided, PassError> {
         let observed = match changed.desired.deployments.is_empty() && changed.desired.objects.is_empty() {
             true => Observed::default(),
-            false => gather::observe(api, &changed.desired, &changed.ledger).await?,
+            false => gather::observe(api, &changed.desired, &changed.ledger, self.asked.abilities(Some(api))).await?,
         };
         let mut decided = self.undecided(desired, observed, diagnostics);
         things::dangling(Some(&changed.desired), &mut decided);
