@@ -27,6 +27,11 @@ quick filter="":
 test filter="":
     cargo test -- {{ filter }}
 
+# tests that talk to a server, on older and newer Prefects and on PostgreSQL: `just servers 3.4.25 -- lock::`
+[group('inner loop')]
+servers *args:
+    tests/servers.sh {{ args }}
+
 # look at changed snapshots one by one (needs cargo-insta)
 [group('inner loop')]
 review:

@@ -24,6 +24,7 @@ mod parity;
 mod plan_cases;
 mod plan_is_safe;
 mod probe;
+mod postgres;
 mod properties;
 mod python_helper;
 mod remembered;

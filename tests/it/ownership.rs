@@ -2,12 +2,14 @@
 
 use std::sync::{Mutex, MutexGuard};
 
+use reconcile::model::Abilities;
 use serde_json::{Value, json};
 
 use crate::support::http::Http;
 use crate::support::project::Project;
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
+use crate::support::server_version;
 use crate::support::workspace::Workspace;
 
 const FLOW: &str = "from prefect import flow\n\n\n@flow\ndef etl(a: int = 1, b: int = 2):\n    pass\n";
@@ -157,6 +159,60 @@ fn job_variables_are_owned_key_by_key() {
     let found = bench.declare("").apply();
     assert_eq!(found["job_variables"], json!({"name": "hand", "env": {"C": "hand"}}));
     assert_eq!(found["work_queue_name"], "default");
+}
+
+/// A server that seems to be of that version.
+fn aged(server: &Server, version: &'static str) -> Proxy {
+    let proxy = Proxy::in_front_of(&server.url);
+    proxy.rule(move |request| match request.path.ends_with("/admin/version") {
+        true => Verdict::Answer(200, format!("\"{version}\"")),
+        false => Verdict::Pass,
+    });
+    proxy
+}
+
+#[test]
+fn an_older_server_is_not_asked_for_what_it_drops() {
+    let bench = Bench::new();
+    let declare = |variables: &str| {
+        let text = format!(
+            "deployments:\n  - name: d\n    entrypoint: flow.py:etl\n    \
+             concurrency_limit: {{limit: 2, collision_strategy: ENQUEUE, grace_period_seconds: 120}}\n    \
+             work_pool: {{name: pool{variables}}}\n"
+        );
+        bench.project.write("prefect.yaml", &text);
+    };
+    let old = aged(bench.server, "3.6.5");
+    let apply = || bench.project.reconcile(&["apply", "--yes", "--api-url", &old.url]).exits(0);
+    declare(", job_variables: {image: git}");
+    let said = apply().stderr;
+    assert!(said.contains("W0412") && said.contains("Prefect 3.6.5 has no `grace_period_seconds`"), "{said}");
+    assert_eq!(bench.read()["concurrency_options"]["grace_period_seconds"], Value::Null);
+    old.reset();
+    apply();
+    assert_eq!(old.writes(), []);
+    declare("");
+    let plan = bench.project.reconcile(&["plan", "--json", "--api-url", &old.url]).exits(0);
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    assert_eq!((&plan["changes"], &plan["held"][0]["action"]), (&json!([]), &json!("update")), "{plan}");
+    apply();
+    assert_eq!(old.writes(), []);
+    assert_eq!(bench.read()["job_variables"], json!({"image": "git"}));
+    // and once it is a newer one, nothing was forgotten
+    if Abilities::of(server_version()).empties_job_variables {
+        let found = bench.apply();
+        assert_eq!(found["job_variables"], json!({}));
+        assert_eq!(found["concurrency_options"]["grace_period_seconds"], 120);
+    }
+}
+
+#[test]
+fn a_server_of_prefect_2_is_recognised() {
+    let bench = Bench::new();
+    let old = aged(bench.server, "2.20.1");
+    let said = bench.declare("").project.reconcile(&["apply", "--yes", "--api-url", &old.url]).exits(4).stderr;
+    assert!(said.contains("E0411") && said.contains("the server is Prefect 2.20.1"), "{said}");
+    assert_eq!(old.requests().iter().filter(|request| request.path.contains("/deployments")).count(), 0);
 }
 
 #[test]

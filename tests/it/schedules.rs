@@ -9,6 +9,7 @@ use reconcile::manifest::node::{Node, Value as Yaml};
 use reconcile::manifest::schedules::{Schedule, check, cron, timezone};
 use reconcile::manifest::{limits, slas};
 use reconcile::model::{Key, Map, Span, Tree};
+use reconcile::plan::schedules::new_body;
 use serde_json::{Value, json};
 
 use crate::support;
@@ -710,7 +711,8 @@ fn a_server_returns_what_was_declared() {
         .collect();
     let plain = |tree: Tree| tree.revealed(&|_| None).expect("all is known");
     for (i, schedule) in built.iter().enumerate() {
-        let body = json!({"name": format!("d{i}"), "flow_id": flow["id"], "schedules": [plain(schedule.create_body(Timestamp::now()))]});
+        let schedules = json!([plain(new_body(schedule, Timestamp::now()))]);
+        let body = json!({"name": format!("d{i}"), "flow_id": flow["id"], "schedules": schedules});
         let deployment = http.post("/deployments/", body);
         let found = http.get(&format!("/deployments/{}", deployment["id"].as_str().expect("an id")));
         assert!(schedule.same_definition(&found["schedules"][0]), "{}: {}", items[i], found["schedules"][0]);

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::project::Project;
-use super::python;
 use super::server::Server;
 use super::workspace::Workspace;
+use super::{python, server_version};
 
 /// One project, or one of several that differ in `prefect.yaml` only: those of its directory `cases`.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Fixture {
         for source in [include_str!("fixture.rs"), include_str!("workspace.rs"), include_str!("project.rs")] {
             digest.update(source);
         }
-        digest.update(format!("{} {:?} {:?}", self.name, self.setup, python()));
+        digest.update(format!("{} {:?} {:?} {}", self.name, self.setup, python(), server_version()));
         feed(&mut digest, &self.dir, self.case.as_deref());
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -5,6 +5,7 @@ pub mod chaos;
 pub mod fixture;
 pub mod http;
 pub mod offline;
+pub mod postgres;
 pub mod project;
 pub mod proxy;
 pub mod server;
@@ -42,6 +43,33 @@ pub fn prefect() -> &'static Prefect {
         };
         found.unwrap_or_else(|error| panic!("{error}\nhelp: {}", error.help()))
     })
+}
+
+/// The Prefect that servers are: `$RECONCILE_TEST_SERVER_PYTHON` names an interpreter that has it, else it is
+/// [`prefect`]. What Python is asked otherwise is asked of [`prefect`], the version whose rules we follow.
+pub fn server_prefect() -> &'static Prefect {
+    static PREFECT: OnceLock<Prefect> = OnceLock::new();
+    PREFECT.get_or_init(|| match var("RECONCILE_TEST_SERVER_PYTHON").filter(|python| !python.is_empty()) {
+        Some(python) => existing(Path::new(&python)).unwrap_or_else(|error| panic!("{error}\nhelp: {}", error.help())),
+        None => prefect().clone(),
+    })
+}
+
+/// The version of the Prefect that servers are, such as `3.8.8`.
+pub fn server_version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let ask = "import importlib.metadata; print(importlib.metadata.version('prefect'))";
+        let asked = std::process::Command::new(&server_prefect().python).args(["-I", "-c", ask]).output().unwrap();
+        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8(asked.stdout).unwrap().trim().to_owned()
+    })
+}
+
+/// Whether servers are at least of a version, `(3, 6)`. Tests of what older ones lack ask this.
+pub fn server_is_at_least(version: (u32, u32)) -> bool {
+    let mut parts = server_version().split('.').map(|part| part.parse().unwrap_or(0));
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= version
 }
 
 /// An interpreter of the tester's own; only its template is made, in cargo's directory for tests.

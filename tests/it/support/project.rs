@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{prefect_cli, python};
+use super::proxy::{Proxy, Verdict};
+use super::{prefect_cli, python, server_is_at_least};
 
 /// A project directory with a home directory beside it; both go with it.
 #[derive(Debug)]
@@ -136,7 +138,11 @@ impl Project {
             ("PREFECT_SERVER_ANALYTICS_ENABLED", "false"),
             ("PREFECT_SERVER_EPHEMERAL_ENABLED", "false"),
         ];
-        finish(self.command(&prefect_cli()).envs(QUIET).args(args))
+        let mut command = self.command(&prefect_cli());
+        if let Some(url) = self.env.get("PREFECT_API_URL").filter(|_| !server_is_at_least((3, 6))) {
+            command.env("PREFECT_API_URL", for_older_ears(url));
+        }
+        finish(command.envs(QUIET).args(args))
     }
 
     /// Runs a command line in a shell here, with the built `reconcile` first on PATH.
@@ -159,6 +165,24 @@ impl Project {
         command.envs(&self.env);
         command
     }
+}
+
+/// A server before 3.6.20 refuses every schedule of this client, for it always names a key that came with that version.
+fn for_older_ears(url: &str) -> String {
+    let proxy = Proxy::in_front_of(url);
+    proxy.rule(|request| match request.body.contains("\"replaces\"") {
+        true => Verdict::Instead(without_replaces(&request.body)),
+        false => Verdict::Pass,
+    });
+    proxy.url
+}
+
+fn without_replaces(body: &str) -> String {
+    let mut body: Value = serde_json::from_str(body).unwrap();
+    for schedule in body["schedules"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        schedule.shift_remove("replaces");
+    }
+    body.to_string()
 }
 
 fn finish(command: &mut Command) -> Output {

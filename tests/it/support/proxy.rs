@@ -56,6 +56,8 @@ pub enum Verdict {
     DropLater,
     /// It goes through after so long.
     Slow(Duration),
+    /// It goes through with another body.
+    Instead(String),
     /// It goes through; the clock of the answer is so many seconds ahead.
     Shift(i64),
     /// It reaches the server; this is the answer all the same, as of a gateway that has lost its patience.
@@ -198,6 +200,11 @@ impl House {
                 self.note(number, &request, status(&answer));
                 (&client).write_all(half(&answer))?;
                 until_gone(&mut reader)
+            }
+            Verdict::Instead(body) => {
+                let answer = self.forward(&head, body.as_bytes())?;
+                self.note(number, &request, status(&answer));
+                (&client).write_all(&answer)
             }
             Verdict::CutAfter => {
                 self.forward(&head, &body)?;

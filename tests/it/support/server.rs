@@ -11,9 +11,12 @@ use reconcile::local::{Launch, Lifetime};
 use tempfile::TempDir;
 
 use super::http::Http;
-use super::{block_on, prefect};
+use super::postgres::{self, Postgres};
+use super::{block_on, server_prefect};
 
 /// A running server with a fresh database, on a free port of 127.0.0.1.
+///
+/// Which Prefect it is and which database it has: [`server_prefect`] and `RECONCILE_TEST_DATABASE`.
 ///
 /// It ends when dropped, and with the test process, however that ends: it watches a pipe that the process holds.
 #[derive(Debug)]
@@ -33,6 +36,15 @@ impl Server {
 
     /// Starts one with more (or other) settings, as environment variables.
     pub fn start_with(settings: &[(&str, &str)]) -> Server {
+        Server::start_on(postgres::is_wanted(), settings)
+    }
+
+    /// Starts one on PostgreSQL, whatever the others are on.
+    pub fn start_on_postgres() -> Server {
+        Server::start_on(true, &[])
+    }
+
+    fn start_on(postgres: bool, settings: &[(&str, &str)]) -> Server {
         const BASE: [(&str, &str); 5] = [
             ("PREFECT_SERVER_UI_ENABLED", "false"),
             ("PREFECT_SERVER_DATABASE_MIGRATE_ON_START", "false"), // the template is migrated
@@ -40,9 +52,9 @@ impl Server {
             ("PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS", "2"),
             ("PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS", "5"),
         ];
-        let prefect = prefect();
+        let prefect = server_prefect();
         let dir = tempfile::tempdir().unwrap();
-        let launch = Launch {
+        let mut launch = Launch {
             python: prefect.python.clone(),
             home: dir.path().to_owned(),
             record: dir.path().join("record.json"),
@@ -50,7 +62,12 @@ impl Server {
             lifetime: Lifetime::Starter { temporary: Some(dir.path().to_owned()) },
             settings: BASE.iter().chain(settings).map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         };
-        fs::copy(&prefect.template, launch.database()).unwrap();
+        match postgres {
+            true => {
+                launch.settings.push(("PREFECT_API_DATABASE_CONNECTION_URL".to_owned(), Postgres::shared().database()))
+            }
+            false => drop(fs::copy(&prefect.template, launch.database()).unwrap()),
+        }
         let _slot = slot();
         match block_on(async { launch.start().await }) {
             Ok((child, url)) => Server { url, child, dir, launch },
@@ -80,7 +97,7 @@ impl Server {
         Http::new(&self.url)
     }
 
-    /// Where it keeps its database and log.
+    /// Where it keeps its log, and its database unless that is PostgreSQL's.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
