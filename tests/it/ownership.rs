@@ -184,7 +184,7 @@ fn an_older_server_is_not_asked_for_what_it_drops() {
     };
     let old = aged(bench.server, "3.6.5");
     let apply = || bench.project.reconcile(&["apply", "--yes", "--api-url", &old.url]).exits(0);
-    declare(", job_variables: {image: git}");
+    declare(", job_variables: {command: git}");
     let said = apply().stderr;
     assert!(said.contains("W0412") && said.contains("Prefect 3.6.5 has no `grace_period_seconds`"), "{said}");
     assert_eq!(bench.read()["concurrency_options"]["grace_period_seconds"], Value::Null);
@@ -197,7 +197,7 @@ fn an_older_server_is_not_asked_for_what_it_drops() {
     assert_eq!((&plan["changes"], &plan["held"][0]["action"]), (&json!([]), &json!("update")), "{plan}");
     apply();
     assert_eq!(old.writes(), []);
-    assert_eq!(bench.read()["job_variables"], json!({"image": "git"}));
+    assert_eq!(bench.read()["job_variables"], json!({"command": "git"}));
     // and once it is a newer one, nothing was forgotten
     if Abilities::of(server_version()).empties_job_variables {
         let found = bench.apply();
