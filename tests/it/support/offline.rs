@@ -9,7 +9,7 @@ use reconcile::diagnostic::Diagnostic;
 use reconcile::manifest::select::Selection;
 use reconcile::model::ledger::{Ledger, Owned};
 use reconcile::model::secret::keyed_digest;
-use reconcile::model::{Abilities, Key, Kind, Secret, Tree};
+use reconcile::model::{Key, Kind, Secret, Tree};
 use reconcile::plan::Planned;
 use reconcile::plan::want::{Observed, ScheduleWrite, Write};
 use reconcile::reconcile::gather::{Asked, nothing_asked};
