@@ -206,7 +206,10 @@ fn other_flows(machine: &mut Machine<'_>, id: usize, wanted: &Rc<Flow>) -> Resul
         }
         if let Value::Flow(flow) = machine.force(value.clone())
             && !Rc::ptr_eq(&flow, wanted)
-            && (!faults(&flow).is_empty() || clash(&flow.function).is_some() || flow.doubt.is_some())
+            && (!faults(&flow).is_empty()
+                || clash(&flow.function).is_some()
+                || flow.doubt.is_some()
+                || machine.circular(&flow.function).is_some())
         {
             let text = format!("the flow `{}` of the same file cannot be imported", flow.name);
             return Err(Answer::NeedsPython(vec![Reason::new(text, Some(flow.function.origin.clone()))].into()));
@@ -334,7 +337,7 @@ fn schema(machine: &mut Machine<'_>, function: &Function) -> Result<Json, Vec<Re
     if function.params.len() > 500 {
         return Err(vec![Reason::new("the flow has too many parameters", Some(function.origin.clone()))]);
     }
-    if let Some(reason) = clash(function) {
+    if let Some(reason) = clash(function).or_else(|| machine.circular(function)) {
         return Err(vec![reason]);
     }
     let types = annotations(machine, function).map_err(|reason| vec![reason])?;

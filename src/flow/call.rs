@@ -119,8 +119,10 @@ impl Machine<'_> {
                         _ => vague(self, "the function is only known when the code runs".to_owned()),
                     }
                 }
+                _ if let Some(value) = self.deeper(|m| m.returned(&wrapper, &args)).flatten() => Ok(value),
                 _ => vague(self, format!("`{}()` is only known when the code runs", wrapper.def.name)),
             },
+            Value::NewType(_) if args.kw.is_empty() && args.pos.len() == 1 => Ok(args.pos.remove(0)),
             Value::Bound(bound) => self.call_bound(frame, &bound.0, &bound.1, args, range),
             _ => vague(self, "the call is only known when the code runs".to_owned()),
         }
@@ -130,6 +132,16 @@ impl Machine<'_> {
         let plain = args.pos.is_empty() && args.kw.is_empty();
         Ok(match (value, method) {
             (Value::Flow(flow), "with_options") => return self.with_options(frame, &flow.clone(), args, range),
+            (Value::Dict(items), "keys") if plain => {
+                Value::Items(Rc::new(items.iter().map(|(key, _)| key.clone()).collect()))
+            }
+            (Value::Dict(items), "values") if plain => {
+                Value::Items(Rc::new(items.iter().map(|(_, value)| value.clone()).collect()))
+            }
+            (Value::Dict(items), "items") if plain => Value::Items(Rc::new(
+                items.iter().map(|(key, value)| Value::Tuple(Rc::new(vec![key.clone(), value.clone()]))).collect(),
+            )),
+            (Value::Dict(items), "copy") if plain => Value::Dict(items.clone()),
             (Value::Str(text), "lower") if plain && text.is_ascii() => Value::str(text.to_ascii_lowercase()),
             (Value::Str(text), "upper") if plain && text.is_ascii() => Value::str(text.to_ascii_uppercase()),
             (Value::Str(text), "strip") if plain => Value::str(text.trim()),
@@ -197,7 +209,27 @@ impl Machine<'_> {
             }
             "enum.auto" if none => Value::Opaque(name.clone()),
             "builtins.object" if none => Value::Opaque(name.clone()),
-            "builtins.range" => Value::Opaque(name.clone()),
+            "builtins.range" if args.kw.is_empty() => match args.pos[..] {
+                [Value::Int(to)] => Value::Range(0, to, 1),
+                [Value::Int(from), Value::Int(to)] => Value::Range(from, to, 1),
+                [Value::Int(from), Value::Int(to), Value::Int(step)] if step != 0 => Value::Range(from, to, step),
+                _ => Value::Opaque(name.clone()),
+            },
+            "builtins.sorted" if only.is_some() => match only.and_then(|value| self.items_of(&value)) {
+                Some(items) => match super::encode::ordered(items) {
+                    Some(items) => Value::List(Rc::new(items)),
+                    None => return vague(self, "the order is only known when the code runs".to_owned()),
+                },
+                None => return vague(self, "the collection is only known when the code runs".to_owned()),
+            },
+            "collections.namedtuple"
+            | "typing.NamedTuple"
+            | "typing_extensions.TypedDict"
+            | "enum.Enum"
+            | "enum.IntEnum" => match self.made_class(frame, name, &args, range) {
+                Some(class) => class,
+                None => return vague(self, format!("`{name}()` is only known when the code runs")),
+            },
             "contextlib.suppress" => Value::Opaque(name.clone()),
             "logging.getLogger" | "prefect.get_run_logger" | "prefect.logging.get_logger" => {
                 Value::Opaque("logging.Logger".into())
@@ -206,7 +238,8 @@ impl Machine<'_> {
                 let items = match &only {
                     None if none => Some(Rc::default()),
                     Some(Value::List(v) | Value::Tuple(v) | Value::Set(v) | Value::FrozenSet(v)) => Some(v.clone()),
-                    _ => None,
+                    Some(other) => self.items_of(other).map(Rc::new),
+                    None => None,
                 };
                 match (items, &**name) {
                     (Some(items), "builtins.list") => Value::List(items),
@@ -286,6 +319,10 @@ impl Machine<'_> {
                 }
             }
             "typing.Optional" | "typing.Union" => make_union(args.pos),
+            "pydantic.ByteSize" => match only {
+                Some(Value::Int(int)) => Value::Int(int),
+                _ => return vague(self, "the size is only known when the code runs".to_owned()),
+            },
             known if makes(known) => Value::Made(Rc::new(Made { by: name.clone(), args })),
             "os.getenv" => return vague(self, "it reads the environment".to_owned()),
             known if simple::is_core(known) && known.starts_with("builtins.") => {
@@ -423,6 +460,7 @@ fn makes(name: &str) -> bool {
             matches!(last, "Gt" | "Ge" | "Lt" | "Le" | "MinLen" | "MaxLen" | "Len" | "Interval" | "MultipleOf")
         }
         "dataclasses" => matches!(last, "field" | "dataclass"),
+        "pydantic.dataclasses" => last == "dataclass",
         "pydantic" => {
             matches!(
                 last,

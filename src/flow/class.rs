@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Model(Rc<Shape>),
     /// A dataclass of the standard library.
     Dataclass(Rc<Shape>),
+    /// A model that is one value: its only field is `root`.
+    Root(Rc<Shape>),
     /// A typed dictionary.
     TypedDict(Rc<Shape>),
     /// A named tuple.
@@ -60,7 +62,12 @@ impl Kind {
     pub fn keeps_attributes(&self) -> bool {
         match self {
             Kind::Plain => true,
-            Kind::Model(_) | Kind::Dataclass(_) | Kind::TypedDict(_) | Kind::NamedTuple(_) | Kind::Enum(_) => false,
+            Kind::Model(_)
+            | Kind::Root(_)
+            | Kind::Dataclass(_)
+            | Kind::TypedDict(_)
+            | Kind::NamedTuple(_)
+            | Kind::Enum(_) => false,
         }
     }
 }
@@ -72,6 +79,8 @@ pub(super) struct Shape {
     pub fields: Vec<Field>,
     /// The configuration, inherited entries first.
     pub config: Vec<(String, Value)>,
+    /// Whether it is a dataclass that pydantic made, which checks what it is made with.
+    pub checked: bool,
     /// Why an instance's JSON form is not simply its fields.
     pub active: Option<String>,
 }
@@ -96,6 +105,8 @@ pub(super) struct Field {
     pub owner: Rc<Class>,
     /// Whether it is required unless it says otherwise (typed dictionaries).
     pub total: bool,
+    /// Whether it is given by name only (dataclasses).
+    pub kw_only: bool,
 }
 
 type Judged<T> = Result<T, String>;
@@ -128,7 +139,14 @@ impl Machine<'_> {
     pub fn members(&mut self, class: &Rc<Class>) -> Result<Rc<Vec<(String, Value)>>, ()> {
         match self.kind(class) {
             Ok(Kind::Enum(members)) => Ok(members),
-            Ok(Kind::Model(_) | Kind::Dataclass(_) | Kind::TypedDict(_) | Kind::NamedTuple(_) | Kind::Plain)
+            Ok(
+                Kind::Model(_)
+                | Kind::Root(_)
+                | Kind::Dataclass(_)
+                | Kind::TypedDict(_)
+                | Kind::NamedTuple(_)
+                | Kind::Plain,
+            )
             | Err(_) => Err(()),
         }
     }
@@ -146,12 +164,13 @@ impl Machine<'_> {
                 _ => return Err("what its decorator makes is only known when the code runs".to_owned()),
             };
             match &*name {
-                "dataclasses.dataclass" => decorated = Some(decorator.clone()),
+                "dataclasses.dataclass" | "pydantic.dataclasses.dataclass" => decorated = Some(decorator.clone()),
                 "enum.unique" | "functools.total_ordering" | "typing.final" => {}
                 other => return Err(format!("what the decorator `{other}` makes is only known when the code runs")),
             }
         }
         let mut parents = Vec::new();
+        let (mut generic, mut root) = (false, None);
         let mut externs: Vec<Rc<str>> = Vec::new();
         for base in &class.bases {
             match base {
@@ -161,6 +180,11 @@ impl Machine<'_> {
                 }
                 Value::Extern(name) if matches!(&**name, "builtins.object" | "abc.ABC") => {}
                 Value::Extern(name) => externs.push(name.clone()),
+                // Without arguments, its variables stand for anything or their bounds.
+                Value::Generic(name, _) if &**name == "typing.Generic" => generic = true,
+                Value::Generic(name, args) if &**name == "pydantic.RootModel" && args.len() == 1 => {
+                    root = Some(args[0].clone());
+                }
                 Value::Unknown(reason) => {
                     return Err(format!("a base class is only known when the code runs ({})", reason.text));
                 }
@@ -169,7 +193,23 @@ impl Machine<'_> {
         }
         let ext = |name: &str| externs.iter().any(|known| &**known == name);
         let is = |test: fn(&Kind) -> bool| parents.iter().any(|(_, kind)| test(kind));
-        if ext("enum.Enum") || ext("enum.IntEnum") || ext("enum.StrEnum") || is(|k| matches!(k, Kind::Enum(_))) {
+        if root.is_some() || ext("pydantic.RootModel") || is(|k| matches!(k, Kind::Root(_))) {
+            let alone = class.bases.len() == 1 && parents.is_empty() && decorated.is_none();
+            return match alone && class.keywords.is_empty() {
+                true => self.root_model(class, root).map(|shape| Kind::Root(Rc::new(shape))),
+                false => Err("a root model with other bases is left to Python".to_owned()),
+            };
+        }
+        if generic
+            && (ext("typing_extensions.TypedDict")
+                || ext("typing.NamedTuple")
+                || is(|k| matches!(k, Kind::TypedDict(_) | Kind::NamedTuple(_) | Kind::Enum(_))))
+        {
+            return Err("generic classes of this kind are left to Python".to_owned());
+        }
+        let flags = ext("enum.Flag") || ext("enum.IntFlag");
+        if flags || ext("enum.Enum") || ext("enum.IntEnum") || ext("enum.StrEnum") || is(|k| matches!(k, Kind::Enum(_)))
+        {
             return self.enumeration(class, &externs, &parents, decorated.is_some());
         }
         if ext("pydantic.BaseModel") || is(|k| matches!(k, Kind::Model(_))) {
@@ -205,6 +245,11 @@ impl Machine<'_> {
         if ext("typing.NamedTuple") {
             let mut shape = Shape::default();
             fields(class, &mut shape, true)?;
+            if let Some(late) =
+                shape.fields.iter().skip_while(|field| field.default.is_none()).find(|f| f.default.is_none())
+            {
+                return Err(format!("`{}` has no default and follows a field that has one", late.name));
+            }
             return Ok(Kind::NamedTuple(Rc::new(shape)));
         }
         if is(|k| matches!(k, Kind::NamedTuple(_))) {
@@ -233,6 +278,7 @@ impl Machine<'_> {
         for base in externs {
             mixin = match &**base {
                 "enum.Enum" => mixin,
+                "enum.Flag" | "enum.IntFlag" => "flag",
                 "enum.IntEnum" | "builtins.int" => "int",
                 "enum.StrEnum" => "strenum",
                 "builtins.str" => "str",
@@ -247,6 +293,7 @@ impl Machine<'_> {
                         Value::Extern(name) if &**name == "enum.Enum" => "",
                         Value::Extern(name) if &**name == "enum.StrEnum" => "strenum",
                         Value::Extern(name) if &**name == "enum.IntEnum" => "int",
+                        Value::Extern(name) if matches!(&**name, "enum.Flag" | "enum.IntFlag") => "flag",
                         _ => return Err("it inherits from another enumeration".to_owned()),
                     };
                 }
@@ -264,6 +311,12 @@ impl Machine<'_> {
             return Err("it has too many members".to_owned());
         }
         for (name, value) in class.env.borrow().iter() {
+            if name == "__init__"
+                && let Value::Function(function) = value
+                && !self.mentions(function, "_value_")
+            {
+                continue;
+            }
             if matches!(
                 name.as_str(),
                 "__new__" | "__init__" | "_generate_next_value_" | "_ignore_" | "__init_subclass__" | "_order_"
@@ -285,7 +338,10 @@ impl Machine<'_> {
             };
             let fits = match (mixin, &value) {
                 ("", Value::Str(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_) | Value::None) => true,
-                ("", Value::Tuple(items)) => items.iter().all(|i| matches!(i, Value::Str(_) | Value::Int(_))),
+                ("", Value::Tuple(items)) => {
+                    items.iter().all(|i| matches!(i, Value::Str(_) | Value::Int(_) | Value::Float(_)))
+                }
+                ("flag", Value::Int(bits)) => *bits >= 0,
                 ("str" | "strenum", Value::Str(_)) | ("int", Value::Int(_)) | ("float", Value::Float(_)) => true,
                 _ => false,
             };
@@ -319,22 +375,19 @@ impl Machine<'_> {
             shape.config.push((key.clone(), value.clone()));
         }
         let env = class.env.borrow().clone();
-        match env.get("model_config") {
-            None => {}
-            Some(Value::Made(made)) if &*made.by == "pydantic.ConfigDict" && made.args.pos.is_empty() => {
-                shape.config.extend(made.args.kw.iter().cloned());
-            }
-            Some(Value::Dict(items)) => {
-                for (key, value) in items.iter() {
-                    let key = key.as_str().ok_or("its configuration is only known when the code runs")?;
-                    shape.config.push((key.to_owned(), value.clone()));
-                }
-            }
-            Some(_) => return Err("its configuration is only known when the code runs".to_owned()),
+        if let Some(config) = env.get("model_config") {
+            shape.config.extend(settings(config).ok_or("its configuration is only known when the code runs")?);
         }
         for (name, value) in &env {
             let declared = class.fields.iter().any(|field| &field.name == name);
             match value {
+                Value::Class(inner) if name == "Config" => {
+                    if env.contains_key("model_config") || !inner.bases.is_empty() || !inner.fields.is_empty() {
+                        return Err("a nested `Config` is left to Python".to_owned());
+                    }
+                    let entries = inner.env.borrow().clone();
+                    shape.config.extend(entries.into_iter().filter(|(key, _)| !key.starts_with("__")));
+                }
                 _ if name == "Config" => return Err("a nested `Config` is left to Python".to_owned()),
                 Value::Opaque(what) if what.starts_with("pydantic.") => {
                     if matches!(&**what, "pydantic.plain" | "pydantic.validator" | "pydantic.root_validator") {
@@ -358,11 +411,98 @@ impl Machine<'_> {
         Ok(shape)
     }
 
+    /// A model that is one value; the type comes from the brackets or from the field `root`.
+    fn root_model(&mut self, class: &Rc<Class>, ty: Option<Value>) -> Judged<Shape> {
+        let env = class.env.borrow().clone();
+        let plain = |(name, value): (&String, &Value)| {
+            name == "root" || name.starts_with("__") || (value.is_method() && !matches!(value, Value::Opaque(_)))
+        };
+        if !env.iter().all(plain) || class.fields.iter().any(|field| field.name != "root") {
+            return Err("what a root model says of itself is left to Python".to_owned());
+        }
+        let mut shape = Shape::default();
+        fields(class, &mut shape, true)?;
+        match (shape.fields.is_empty(), ty) {
+            (false, _) => {}
+            (true, Some(ty)) => shape.fields.push(Field {
+                name: "root".to_owned(),
+                annotation: Annotation::Now(ty),
+                default: env.get("root").cloned(),
+                owner: class.clone(),
+                total: true,
+                kw_only: false,
+            }),
+            (true, None) => return Err("the root has no type".to_owned()),
+        }
+        if env.keys().any(|name| matches!(name.as_str(), "__init__" | "__new__" | "__iter__" | "model_post_init")) {
+            shape.active = Some("it is made by its own code".to_owned());
+        }
+        Ok(shape)
+    }
+
+    /// Takes the mark for keyword-only fields out, and refuses what the class statement refuses: a field without a
+    /// default behind one with a default.
+    fn in_order(&mut self, class: &Rc<Class>, shape: &mut Shape, every: bool) -> Judged<()> {
+        let is_mark = |field: &Field| match &field.annotation {
+            Annotation::Now(Value::Extern(name)) => &**name == "dataclasses.KW_ONLY",
+            Annotation::Text(expr) => super::late::names_in(expr).iter().any(|name| name == "KW_ONLY"),
+            Annotation::Now(_) | Annotation::Broken => false,
+        };
+        let marked = shape.fields.iter().position(|field| Rc::ptr_eq(&field.owner, class) && is_mark(field));
+        let inherited = shape.fields.iter().any(|field| !Rc::ptr_eq(&field.owner, class));
+        if marked.is_some() && inherited {
+            return Err("keyword-only fields and inherited ones are left to Python".to_owned());
+        }
+        let (mut seen, mut late) = (false, None);
+        for (at, field) in shape.fields.iter().enumerate() {
+            let option = |key: &str| match &field.default {
+                Some(Value::Made(made)) if &*made.by == "dataclasses.field" => made.args.get(key).cloned(),
+                _ => None,
+            };
+            let on = |value: Option<Value>, wanted: bool| matches!(value, Some(Value::Bool(b)) if b == wanted);
+            let aside = on(option("kw_only"), true)
+                || on(option("init"), false)
+                || every
+                || field.kw_only
+                || marked.is_some_and(|mark| at >= mark)
+                || is_class_variable(&field.annotation);
+            let filled = match &field.default {
+                None => false,
+                Some(Value::Made(made)) if &*made.by == "dataclasses.field" => {
+                    made.args.get("default").is_some() || made.args.get("default_factory").is_some()
+                }
+                Some(_) => true,
+            };
+            if !aside && seen && !filled {
+                late.get_or_insert_with(|| field.name.clone());
+            }
+            seen |= filled && !aside;
+        }
+        for (at, field) in shape.fields.iter_mut().enumerate() {
+            field.kw_only |= (every && Rc::ptr_eq(&field.owner, class)) || marked.is_some_and(|mark| at > mark);
+        }
+        if let Some(mark) = marked {
+            shape.fields.remove(mark);
+        }
+        match late {
+            Some(name) => Err(format!("`{name}` has no default and follows a field that has one")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the text of a function holds a word.
+    fn mentions(&self, function: &super::value::Function, word: &str) -> bool {
+        use ruff_text_size::Ranged;
+        self.modules[function.module].text(function.def.range()).contains(word)
+    }
+
     fn dataclass(&mut self, class: &Rc<Class>, parents: &[(Rc<Class>, Kind)], decorator: &Value) -> Judged<Shape> {
+        let by_pydantic = by_pydantic(decorator);
         if let Value::Made(made) = decorator {
             let plain = |args: &Args| {
                 args.pos.is_empty()
                     && args.kw.iter().all(|(key, value)| match key.as_str() {
+                        "config" => by_pydantic && settings(value).is_some(),
                         "frozen" | "order" | "slots" | "kw_only" | "eq" | "repr" | "unsafe_hash" => {
                             matches!(value, Value::Bool(_))
                         }
@@ -377,18 +517,44 @@ impl Machine<'_> {
         if parents.len() > 1 || parents.iter().any(|(_, kind)| odd(kind)) {
             return Err("it inherits from several classes".to_owned());
         }
+        if parents.iter().any(|(_, kind)| matches!(kind, Kind::Dataclass(shape) if shape.checked != by_pydantic)) {
+            return Err("a dataclass of pydantic and another inherit from each other".to_owned());
+        }
         if parents.iter().any(|(parent, kind)| {
             matches!(kind, Kind::Dataclass(_)) && frozen(&parent.decorators) != frozen(&class.decorators)
         }) {
             return Err("frozen and other dataclasses do not inherit from each other".to_owned());
         }
         let mut shape = inherited(parents);
-        if class.env.borrow().contains_key("__init__") || class.env.borrow().contains_key("__post_init__") {
+        shape.checked = by_pydantic;
+        if let Value::Made(made) = decorator {
+            shape.config.extend(made.args.get("config").and_then(settings).unwrap_or_default());
+        }
+        let env = class.env.borrow().clone();
+        for (name, value) in env.iter().filter(|_| by_pydantic) {
+            match value {
+                Value::Opaque(what)
+                    if matches!(&**what, "pydantic.plain" | "pydantic.validator" | "pydantic.root_validator") =>
+                {
+                    return Err(format!("`{name}` decides its schema"));
+                }
+                Value::Opaque(what) if what.starts_with("pydantic.") => {
+                    shape.active = Some(format!("`{name}` may change it"));
+                }
+                _ => {}
+            }
+        }
+        if env.contains_key("__init__") || env.contains_key("__post_init__") {
             shape.active = Some("it is made by its own code".to_owned());
         }
         fields(class, &mut shape, true)?;
+        let every =
+            matches!(decorator, Value::Made(made) if matches!(made.args.get("kw_only"), Some(Value::Bool(true))));
+        self.in_order(class, &mut shape, every)?;
         for field in &shape.fields {
             let written = match &field.default {
+                // A default of pydantic's is an object of its own.
+                Some(Value::Made(made)) if &*made.by == "pydantic.Field" => None,
                 Some(Value::Made(made)) => made.args.get("default"),
                 other => other.as_ref(),
             };
@@ -401,8 +567,19 @@ impl Machine<'_> {
                 return Err(format!("`{}` has a mutable default", field.name));
             }
             if let Some(Value::Made(made)) = &field.default {
-                let known =
-                    |key: &str| matches!(key, "default" | "default_factory" | "repr" | "compare" | "hash" | "kw_only");
+                let known = |key: &str| {
+                    matches!(
+                        key,
+                        "default" | "default_factory" | "repr" | "compare" | "hash" | "kw_only" | "metadata" | "init"
+                    )
+                };
+                let hidden = matches!(made.args.get("init"), Some(Value::Bool(false)));
+                if hidden && made.args.get("default").is_none() && made.args.get("default_factory").is_none() {
+                    return Err(format!("`{}` is set by its own code", field.name));
+                }
+                if &*made.by == "pydantic.Field" {
+                    continue;
+                }
                 if &*made.by != "dataclasses.field" || made.args.kw.iter().any(|(key, _)| !known(key)) {
                     return Err(format!("the options of `{}` are left to Python", field.name));
                 }
@@ -412,6 +589,28 @@ impl Machine<'_> {
             }
         }
         Ok(shape)
+    }
+}
+
+/// Whether a decorator is pydantic's.
+fn by_pydantic(decorator: &Value) -> bool {
+    match decorator {
+        Value::Extern(name) => &**name == "pydantic.dataclasses.dataclass",
+        Value::Made(made) => &*made.by == "pydantic.dataclasses.dataclass",
+        _ => false,
+    }
+}
+
+/// The entries of a configuration.
+fn settings(value: &Value) -> Option<Vec<(String, Value)>> {
+    match value {
+        Value::Made(made) if &*made.by == "pydantic.ConfigDict" && made.args.pos.is_empty() => {
+            Some(made.args.kw.clone())
+        }
+        Value::Dict(items) => {
+            items.iter().map(|(key, value)| Some((key.as_str()?.to_owned(), value.clone()))).collect()
+        }
+        _ => None,
     }
 }
 
@@ -431,6 +630,15 @@ impl Value {
     }
 }
 
+/// Whether a field is no field but a variable of the class.
+fn is_class_variable(annotation: &Annotation) -> bool {
+    match annotation {
+        Annotation::Now(Value::Extern(name) | Value::Generic(name, _)) => &**name == "typing.ClassVar",
+        Annotation::Text(expr) => super::late::names_in(expr).iter().any(|name| name == "ClassVar"),
+        Annotation::Now(_) | Annotation::Broken => false,
+    }
+}
+
 /// Whether a dataclass is frozen.
 fn frozen(decorators: &[Value]) -> bool {
     decorators
@@ -443,6 +651,16 @@ fn next_value(name: &str, mixin: &str, members: &[(String, Value)]) -> Judged<Va
     let vague = || Err(format!("the value of `{name}` is only known when the code runs"));
     match mixin {
         "strenum" => Ok(Value::str(name.to_lowercase())),
+        "flag" => {
+            let mut most = 0;
+            for (_, value) in members {
+                match value {
+                    Value::Int(int) if (0..1 << 60).contains(int) => most = most.max(*int),
+                    _ => return vague(),
+                }
+            }
+            Ok(Value::Int(if most == 0 { 1 } else { 1 << (most.ilog2() + 1) }))
+        }
         "" | "int" => {
             let mut last = 0;
             for (_, value) in members {
@@ -482,6 +700,7 @@ fn fields(class: &Rc<Class>, shape: &mut Shape, total: bool) -> Judged<()> {
             default: class.env.borrow().get(&declared.name).cloned(),
             owner: class.clone(),
             total,
+            kw_only: false,
         };
         match shape.fields.iter_mut().find(|known| known.name == field.name) {
             Some(known) => *known = field,

@@ -9,7 +9,45 @@ use super::class::{Field, Kind, Shape};
 use super::constraint::{Extras, limit};
 use super::machine::{Frame, Machine};
 use super::schema::{Bad, Js, Made, Place, kind_of};
-use super::value::{Alias, Annotation, Class, Value};
+use super::value::{Alias, Annotation, Args, Class, Value};
+
+/// What pydantic's `Field` takes, and so what it reads in the metadata of a dataclass' field.
+const FIELD_ARGUMENTS: &[&str] = &[
+    "alias",
+    "alias_priority",
+    "validation_alias",
+    "serialization_alias",
+    "title",
+    "field_title_generator",
+    "description",
+    "examples",
+    "exclude",
+    "exclude_if",
+    "discriminator",
+    "deprecated",
+    "json_schema_extra",
+    "frozen",
+    "validate_default",
+    "repr",
+    "init",
+    "init_var",
+    "kw_only",
+    "pattern",
+    "strict",
+    "coerce_numbers_to_str",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+    "multiple_of",
+    "allow_inf_nan",
+    "max_digits",
+    "decimal_places",
+    "min_length",
+    "max_length",
+    "union_mode",
+    "fail_fast",
+];
 
 impl Machine<'_> {
     /// A definition, made once; a reference to it.
@@ -80,7 +118,8 @@ impl Machine<'_> {
                 }
                 let arbitrary = matches!(shape.config("arbitrary_types_allowed"), Some(Value::Bool(true)));
                 let plain = shape.config("extra").is_none();
-                let inner = Place { class: Some(class.clone()), arbitrary, plain };
+                let renamed = shape.config("alias_generator").is_some();
+                let inner = Place { class: Some(class.clone()), arbitrary, plain, renamed };
                 let before = self.lenient;
                 let made = self.definition_of(&name, id, |m| {
                     let mut map = m.fields_schema(&shape, &inner)?;
@@ -91,21 +130,36 @@ impl Machine<'_> {
                 self.lenient = before;
                 made
             }
+            Kind::Root(shape) => {
+                let inner = Place { class: Some(class.clone()), arbitrary: false, plain: true, renamed: false };
+                let before = self.lenient;
+                let made = self.definition_of(&name, id, |m| m.root_schema(class, &shape, &inner));
+                self.lenient = before;
+                made
+            }
+            Kind::Dataclass(shape) if shape.checked => {
+                for (key, value) in &shape.config {
+                    check_config(key, value)?;
+                }
+                let arbitrary = matches!(shape.config("arbitrary_types_allowed"), Some(Value::Bool(true)));
+                let plain = shape.config("extra").is_none();
+                let renamed = shape.config("alias_generator").is_some();
+                let inner = Place { class: Some(class.clone()), arbitrary, plain, renamed };
+                let before = self.lenient;
+                let made = self.definition_of(&name, id, |m| m.dataclass_schema(class, &shape, &inner));
+                self.lenient = before;
+                made
+            }
             Kind::Dataclass(_) if !place.plain => {
                 Err(Bad::vague(format!("the configuration of a model reaches into `{name}`")))
             }
             Kind::Dataclass(shape) => {
-                let inner = Place { class: Some(class.clone()), arbitrary: place.arbitrary, plain: true };
-                self.open_definition(&name, id, place, |m| {
-                    let mut map = m.fields_schema(&shape, &inner)?;
-                    let own = class.doc.as_ref().is_some_and(|doc| !doc.starts_with(&format!("{}(", class.name)));
-                    if own {
-                        m.describe(&mut map, class, &shape)?;
-                    } else {
-                        map.insert("title".to_owned(), json!(class.name));
-                    }
-                    Ok(Json::Object(map))
-                })
+                let inner =
+                    Place { class: Some(class.clone()), arbitrary: place.arbitrary, plain: true, renamed: false };
+                self.open_definition(&name, id, place, |m| m.dataclass_schema(class, &shape, &inner))
+            }
+            Kind::TypedDict(_) if !place.plain => {
+                Err(Bad::vague(format!("the configuration of a model reaches into `{name}`")))
             }
             Kind::TypedDict(shape) => {
                 let inner = Place { class: Some(class.clone()), ..place.clone() };
@@ -131,6 +185,9 @@ impl Machine<'_> {
         place: &Place,
         make: impl FnOnce(&mut Self) -> Result<Json, Bad>,
     ) -> Made {
+        if place.renamed {
+            return Err(Bad::vague(format!("a configuration around `{name}` gives its fields other names")));
+        }
         if !place.arbitrary && self.lenient_ids.contains(&id) {
             return Err(Bad::vague(format!("pydantic knows nothing of a class inside `{name}`")));
         }
@@ -142,6 +199,34 @@ impl Machine<'_> {
             self.lenient += 1;
         }
         made
+    }
+
+    /// The value of a root model, under the name of the model.
+    fn root_schema(&mut self, class: &Rc<Class>, shape: &Shape, place: &Place) -> Result<Json, Bad> {
+        let Some(field) = shape.fields.first() else { return Err(Bad::vague("the root has no type")) };
+        let (ty, extras) = self.field_of(field)?;
+        let (_, mut map) = self.field_schema(field, &ty, &extras, place)?;
+        if extras.alias.is_some() || ["$ref", "title", "description"].iter().any(|key| map.contains_key(*key)) {
+            return Err(Bad::vague(format!("what `{}` says of its root is left to Python", class.name)));
+        }
+        self.describe(&mut map, class, shape)?;
+        Ok(Json::Object(map))
+    }
+
+    fn dataclass_schema(&mut self, class: &Rc<Class>, shape: &Shape, place: &Place) -> Result<Json, Bad> {
+        let mut map = self.fields_schema(shape, place)?;
+        // A docstring that looks like a signature was made by `dataclass` itself.
+        let signature = |doc: &String| doc.starts_with(&format!("{}(", class.name));
+        match class.doc.as_ref().filter(|doc| signature(doc)) {
+            None => self.describe(&mut map, class, shape)?,
+            Some(_) if !shape.config.is_empty() => {
+                return Err(Bad::vague("the docstring of a dataclass looks like a signature"));
+            }
+            Some(_) => {
+                map.insert("title".to_owned(), json!(class.name));
+            }
+        }
+        Ok(Json::Object(map))
     }
 
     fn enumeration_schema(&mut self, class: &Rc<Class>, members: &[(String, Value)]) -> Result<Json, Bad> {
@@ -209,6 +294,18 @@ impl Machine<'_> {
             Some(Value::Made(made)) if &*made.by == "dataclasses.field" => {
                 extras.default = made.args.get("default").cloned();
                 extras.factory = made.args.get("default_factory").cloned();
+                match made.args.get("metadata") {
+                    None | Some(Value::None) => {}
+                    Some(Value::Dict(items)) => {
+                        let known = items.iter().filter_map(|(key, value)| {
+                            let key = key.as_str().filter(|key| FIELD_ARGUMENTS.contains(key))?;
+                            Some((key.to_owned(), value.clone()))
+                        });
+                        let said = self.field(&Args { pos: Vec::new(), kw: known.collect() })?;
+                        extras.merge(said);
+                    }
+                    Some(_) => return Err(Bad::vague("the metadata of a field is only known when the code runs")),
+                }
             }
             Some(Value::Ellipsis) | None => {}
             Some(value) => extras.default = Some(value.clone()),
@@ -239,7 +336,10 @@ impl Machine<'_> {
             }
             let (titled, mut map) = self.field_schema(field, &ty, &extras, place)?;
             needed &= extras.default.is_none() && extras.factory.is_none();
-            let key = extras.alias.unwrap_or_else(|| field.name.clone());
+            let key = match extras.alias {
+                Some(alias) => alias,
+                None => alias_of(shape, &field.name)?,
+            };
             if titled && !map.contains_key("title") {
                 map.insert("title".to_owned(), json!(title_of(&key)));
             }
@@ -362,6 +462,7 @@ fn check_config(key: &str, value: &Value) -> Result<(), Bad> {
         ("extra", Value::Str(extra)) => matches!(&**extra, "allow" | "forbid" | "ignore"),
         ("json_schema_extra", Value::Dict(_)) => true,
         ("protected_namespaces", _) => true,
+        ("alias_generator", Value::Extern(name)) => GENERATORS.contains(&&**name),
         (
             "arbitrary_types_allowed"
             | "frozen"
@@ -384,6 +485,31 @@ fn check_config(key: &str, value: &Value) -> Result<(), Bad> {
         _ => false,
     };
     if fine { Ok(()) } else { Err(Bad::vague(format!("the configuration `{key}` is left to Python"))) }
+}
+
+/// Generators of aliases whose results are known for plain names.
+const GENERATORS: &[&str] = &["pydantic.alias_generators.to_camel", "pydantic.alias_generators.to_pascal"];
+
+/// The name of a field in JSON when it has no alias of its own.
+fn alias_of(shape: &Shape, name: &str) -> Result<String, Bad> {
+    let Some(generator) = shape.config("alias_generator") else { return Ok(name.to_owned()) };
+    let words: Vec<&str> = name.split('_').collect();
+    let plain = words.iter().all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()));
+    let pascal = match generator {
+        Value::Extern(by) if GENERATORS.contains(&&**by) && plain => by.ends_with("to_pascal"),
+        _ => return Err(Bad::vague(format!("the alias of `{name}` is only known when the code runs"))),
+    };
+    let mut out = String::new();
+    for (at, word) in words.iter().enumerate() {
+        match at == 0 && !pascal {
+            true => out.push_str(word),
+            false => {
+                out.extend(word.chars().take(1).map(|c| c.to_ascii_uppercase()));
+                out.push_str(&word[1..]);
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// A field's title after its name: `some_name` is `Some Name`.

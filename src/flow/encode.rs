@@ -80,6 +80,11 @@ impl Machine<'_> {
                     let key = match self.force(key.clone()) {
                         Value::Str(key) => key.to_string(),
                         Value::Int(key) => key.to_string(),
+                        member @ Value::Member(..) => match self.json(&member)? {
+                            Json::String(key) => key,
+                            Json::Number(key) if key.is_i64() => key.to_string(),
+                            _ => return Err(No::vague("the keys of a dictionary are left to Python")),
+                        },
                         _ => return Err(No::vague("the keys of a dictionary are left to Python")),
                     };
                     let value = self.json(value)?;
@@ -98,7 +103,12 @@ impl Machine<'_> {
                 Err(()) => return Err(No::vague("the enumeration is left to Python")),
             },
             Value::Instance(instance) => self.instance(&instance.clone())?,
-            Value::Opaque(_) | Value::Ellipsis | Value::Function(_) | Value::Lambda(..) | Value::Class(_) => {
+            Value::Opaque(_)
+            | Value::Range(..)
+            | Value::Ellipsis
+            | Value::Function(_)
+            | Value::Lambda(..)
+            | Value::Class(_) => {
                 return Err(No::Omitted);
             }
             Value::Generic(..) | Value::Union(_) | Value::Literal(_) => return Err(No::Omitted),
@@ -128,8 +138,41 @@ impl Machine<'_> {
                 }
             }
             Kind::Model(shape) if instance.args.pos.is_empty() => self.filled(instance, &shape, true),
-            Kind::Dataclass(shape) => self.filled(instance, &shape, false),
-            Kind::Model(_) | Kind::TypedDict(_) | Kind::NamedTuple(_) | Kind::Enum(_) => {
+            Kind::Dataclass(shape) => {
+                // Python keeps pydantic's own object as the default.
+                let foreign = |field: &super::class::Field| matches!(&field.default, Some(Value::Made(made)) if &*made.by == "pydantic.Field");
+                if !shape.checked && shape.fields.iter().any(foreign) {
+                    return Err(No::vague(format!("what `{name}()` makes is left to Python")));
+                }
+                let by_name = shape.fields.iter().any(|field| field.kw_only);
+                if by_name
+                    && !instance.args.pos.is_empty()
+                    && instance.args.pos.len() > shape.fields.iter().take_while(|f| !f.kw_only).count()
+                {
+                    return Err(No::vague(format!("what `{name}()` makes is left to Python")));
+                }
+                self.filled(instance, &shape, shape.checked)
+            }
+            Kind::NamedTuple(shape) => match self.filled(instance, &shape, false)? {
+                Json::Object(map) => Ok(map.into_iter().map(|(_, value)| value).collect()),
+                other => Ok(other),
+            },
+            Kind::Root(shape) if shape.active.is_none() && instance.args.kw.is_empty() => {
+                let field = shape.fields.first().cloned();
+                match (field, &instance.args.pos[..]) {
+                    (Some(field), [value]) => {
+                        let (ty, extras) = self
+                            .field_of(&field)
+                            .map_err(|_| No::vague(format!("what `{name}` holds is left to Python")))?;
+                        match self.fits(value, &ty) && extras.limits.is_empty() {
+                            true => self.json(value),
+                            false => Err(No::vague(format!("what `{name}()` makes is left to Python"))),
+                        }
+                    }
+                    _ => Err(No::vague(format!("what `{name}()` makes is left to Python"))),
+                }
+            }
+            Kind::Model(_) | Kind::Root(_) | Kind::TypedDict(_) | Kind::Enum(_) => {
                 Err(No::vague(format!("what `{name}()` makes is left to Python")))
             }
         }
@@ -254,13 +297,18 @@ fn sorted(items: &[Value]) -> Option<Vec<Value>> {
     if unique.len() < 2 {
         return Some(unique);
     }
-    if unique.iter().all(|item| matches!(item, Value::Int(_))) {
-        unique.sort_by_key(|item| if let Value::Int(int) = item { *int } else { 0 });
-        return Some(unique);
+    ordered(unique)
+}
+
+/// Whole numbers or texts in their order.
+pub(super) fn ordered(mut items: Vec<Value>) -> Option<Vec<Value>> {
+    if items.iter().all(|item| matches!(item, Value::Int(_))) {
+        items.sort_by_key(|item| if let Value::Int(int) = item { *int } else { 0 });
+        return Some(items);
     }
-    if unique.iter().all(|item| matches!(item, Value::Str(_))) {
-        unique.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-        return Some(unique);
+    if items.iter().all(|item| matches!(item, Value::Str(_))) {
+        items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        return Some(items);
     }
     None
 }

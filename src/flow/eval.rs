@@ -169,6 +169,27 @@ impl Machine<'_> {
                 }
                 Value::str(out)
             }
+            Expr::ListComp(list) => match self.comprehension(frame, &list.generators, &[&list.elt]) {
+                Some(items) => Value::List(Rc::new(items)),
+                None => self.unknown(frame.module, expr, "the list is only known when the code runs"),
+            },
+            Expr::SetComp(set) => match self.comprehension(frame, &set.generators, &[&set.elt]) {
+                Some(items) => Value::Set(Rc::new(items)),
+                None => self.unknown(frame.module, expr, "the set is only known when the code runs"),
+            },
+            Expr::DictComp(dict) => {
+                let pair = dict.key.as_ref().map(|key| [&**key, &*dict.value]);
+                match pair.and_then(|pair| self.comprehension(frame, &dict.generators, &pair)) {
+                    Some(flat) => {
+                        let mut items = Vec::new();
+                        for pair in flat.chunks_exact(2) {
+                            put(&mut items, pair[0].clone(), pair[1].clone());
+                        }
+                        Value::Dict(Rc::new(items))
+                    }
+                    None => self.unknown(frame.module, expr, "the dictionary is only known when the code runs"),
+                }
+            }
             Expr::Lambda(lambda) => {
                 let count = lambda.parameters.as_ref().map_or(0, |p| p.len());
                 Value::Lambda(frame.module, count, Rc::new((*lambda.body).clone()))
@@ -314,6 +335,7 @@ impl Machine<'_> {
             return match union_of(&left, &right) {
                 Some(result) => result,
                 None => match (&left, &right) {
+                    (Value::Int(a), Value::Int(b)) => Ok(Value::Int(a | b)),
                     (Value::Dict(a), Value::Dict(b)) => {
                         let mut items = (**a).clone();
                         b.iter().for_each(|(k, v)| put(&mut items, k.clone(), v.clone()));
@@ -340,6 +362,10 @@ impl Machine<'_> {
             }
             (Operator::Mult, Value::Int(a), Value::Int(b)) => {
                 a.checked_mul(*b).map_or_else(|| unknown("too large"), Value::Int)
+            }
+            (Operator::BitAnd, Value::Int(a), Value::Int(b)) => Value::Int(a & b),
+            (Operator::LShift, Value::Int(a), Value::Int(b)) if (0..60).contains(b) && a.unsigned_abs() < 1 << 60 => {
+                Value::Int(a << b)
             }
             (Operator::FloorDiv, Value::Int(a), Value::Int(b)) if *b > 0 => Value::Int(a.div_euclid(*b)),
             (Operator::Mod, Value::Int(a), Value::Int(b)) if *b > 0 => Value::Int(a.rem_euclid(*b)),
@@ -473,6 +499,11 @@ impl Machine<'_> {
                     Value::List(items) | Value::Tuple(items) => args.pos.extend(items.iter().cloned()),
                     _ => open = true,
                 },
+                Expr::Generator(inner) => {
+                    let items = self.comprehension(frame, &inner.generators, &[&inner.elt]);
+                    let vague = || self.unknown(frame.module, arg, "the items are only known when the code runs");
+                    args.pos.push(items.map_or_else(vague, |items| Value::Items(Rc::new(items))));
+                }
                 arg => args.pos.push(self.eval(frame, arg)?),
             }
         }

@@ -55,6 +55,7 @@ impl Machine<'_> {
     pub fn run(&mut self, id: usize, body: ruff_python_ast::Suite) {
         let mut scan = Scan::default();
         scan.visit_body(&body);
+        scan.follow();
         self.modules[id].mutated = scan.mutated;
         self.modules[id].rebound = scan.rebound;
         self.modules[id].future = body.iter().any(|stmt| is_future(stmt, "annotations"));
@@ -362,7 +363,11 @@ impl Machine<'_> {
         if let Expr::StringLiteral(text) = expr {
             return Ok(parse_annotation(text.value.to_str()));
         }
-        Ok(Annotation::Now(self.eval(frame, expr)?))
+        Ok(match self.eval(frame, expr)? {
+            // Where it comes from does not matter: a text is looked at later.
+            Value::Str(text) => parse_annotation(&text),
+            value => Annotation::Now(value),
+        })
     }
 
     // branches
@@ -727,9 +732,49 @@ fn is_future(stmt: &Stmt, feature: &str) -> bool {
 struct Scan {
     mutated: BTreeSet<String>,
     rebound: BTreeSet<String>,
+    /// Names that may stand for the same object, or for a part of it.
+    links: Vec<(String, String)>,
 }
 
 impl Scan {
+    /// What is changed through one name is changed through the others.
+    fn follow(&mut self) {
+        loop {
+            let before = self.mutated.len();
+            for (a, b) in &self.links {
+                if self.mutated.contains(a) || self.mutated.contains(b) {
+                    self.mutated.extend([a.clone(), b.clone()]);
+                }
+            }
+            if self.mutated.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn link(&mut self, targets: &[&Expr], value: &Expr) {
+        let mut names: Vec<String> = Vec::new();
+        for target in targets {
+            let mut bound = Bound::default();
+            bound.visit_expr(target);
+            names.extend(bound.names);
+        }
+        let mut part = value;
+        while let Expr::Attribute(_) | Expr::Subscript(_) | Expr::Starred(_) = part {
+            part = match part {
+                Expr::Attribute(inner) => &inner.value,
+                Expr::Subscript(inner) => &inner.value,
+                Expr::Starred(inner) => &inner.value,
+                other => other,
+            };
+        }
+        if let Expr::Name(name) = part {
+            names.push(name.id.to_string());
+        }
+        let Some(last) = names.pop() else { return };
+        self.links.extend(names.into_iter().map(|name| (name, last.clone())));
+    }
+
     fn root(&mut self, expr: &Expr) {
         match expr {
             Expr::Name(name) => {
@@ -744,8 +789,12 @@ impl Scan {
 
 impl<'a> Visitor<'a> for Scan {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
-        if let Stmt::Global(global) = stmt {
-            self.rebound.extend(global.names.iter().map(ToString::to_string));
+        match stmt {
+            Stmt::Global(global) => self.rebound.extend(global.names.iter().map(ToString::to_string)),
+            Stmt::Assign(assign) => self.link(&assign.targets.iter().collect::<Vec<_>>(), &assign.value),
+            Stmt::AnnAssign(assign) => assign.value.iter().for_each(|value| self.link(&[&assign.target], value)),
+            Stmt::For(each) => self.link(&[&each.target], &each.iter),
+            _ => {}
         }
         walk_stmt(self, stmt);
     }

@@ -9,7 +9,7 @@ use super::Reason;
 use super::machine::{Frame, Machine, Raise};
 use super::schema::Bad;
 use super::simple;
-use super::value::{Annotation, Class, Value};
+use super::value::{Annotation, Class, Function, Value};
 
 /// Names that mean something where Prefect makes its model.
 const SEEN: &[&str] = &[
@@ -65,6 +65,55 @@ impl Machine<'_> {
                     Err(raise) => Err(Bad::Unknown(Reason::new(raise.text(), Some(class.origin.clone())))),
                 }
             }
+        }
+    }
+
+    /// A parameter whose type refers to itself in texts: with any text among the types of a function, Prefect resolves
+    /// all of them at once, without end.
+    pub fn circular(&mut self, function: &Function) -> Option<Reason> {
+        let late = |annotation: &Annotation| matches!(annotation, Annotation::Text(_) | Annotation::Now(Value::Str(_)));
+        if !function.params.iter().any(|parameter| parameter.annotation.as_ref().is_some_and(late)) {
+            return None;
+        }
+        for parameter in &function.params {
+            let value = match &parameter.annotation {
+                Some(Annotation::Now(value)) => value.clone(),
+                Some(Annotation::Text(expr)) => match self.eval(&Frame::top(function.module), expr) {
+                    Ok(value) => value,
+                    Err(_) => continue,
+                },
+                Some(Annotation::Broken) | None => continue,
+            };
+            if self.comes_back(&value, function.module, &mut Vec::new()) {
+                let text = "its type refers to itself in texts";
+                return Some(Reason {
+                    parameter: Some(parameter.name.clone()),
+                    text: text.to_owned(),
+                    origin: Some(parameter.origin.clone()),
+                });
+            }
+        }
+        None
+    }
+
+    fn comes_back(&mut self, value: &Value, module: usize, seen: &mut Vec<Rc<str>>) -> bool {
+        match value {
+            Value::Str(text) | Value::Forward(text) => {
+                if seen.contains(text) || seen.len() > 50 {
+                    return true;
+                }
+                let Annotation::Text(expr) = super::exec::parse_annotation(text) else { return false };
+                let Ok(inner) = self.eval(&Frame::top(module), &expr) else { return false };
+                seen.push(text.clone());
+                let back = self.comes_back(&inner, module, seen);
+                seen.pop();
+                back
+            }
+            Value::Generic(_, items) | Value::Union(items) => {
+                items.iter().any(|item| self.comes_back(item, module, seen))
+            }
+            Value::Annotated(inner) => self.comes_back(&inner.0, module, seen),
+            _ => false,
         }
     }
 

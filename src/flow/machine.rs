@@ -72,6 +72,13 @@ pub(super) struct Module {
     pub broken: Option<Reason>,
 }
 
+impl Module {
+    /// A piece of its text.
+    pub fn text(&self, range: TextRange) -> &str {
+        self.clean.get(range.start().to_usize()..range.end().to_usize()).unwrap_or_default()
+    }
+}
+
 /// Where an expression is evaluated.
 pub(super) struct Frame {
     /// The module.

@@ -12,6 +12,8 @@
 //! | `machine` | modules, imports and names |
 //! | `exec` | statements bind names |
 //! | `eval`, `call` | expressions become values |
+//! | `iterate` | comprehensions and functions of one line |
+//! | `functional` | classes that calls make |
 //! | `class` | what kind of class a class is, and its fields |
 //! | `schema`, `simple` | a type becomes a JSON schema, as pydantic writes it |
 //! | `definition` | so does a class, once |
@@ -32,6 +34,8 @@ mod encode;
 mod entrypoint;
 mod eval;
 mod exec;
+mod functional;
+mod iterate;
 mod late;
 mod machine;
 mod schema;

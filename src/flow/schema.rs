@@ -79,12 +79,14 @@ pub(super) struct Place {
     pub arbitrary: bool,
     /// Whether the configuration around it reaches into dataclasses.
     pub plain: bool,
+    /// Whether a configuration around it gives fields other names.
+    pub renamed: bool,
 }
 
 impl Place {
     /// A parameter of the flow.
     pub fn parameter() -> Self {
-        Place { class: None, arbitrary: true, plain: true }
+        Place { class: None, arbitrary: true, plain: true, renamed: false }
     }
 }
 
@@ -330,7 +332,8 @@ impl Machine<'_> {
                 for choice in several {
                     match self.schema(choice, place) {
                         Ok(js) => made.push(Json::Object(js.map)),
-                        Err(Bad::Skip) => {}
+                        Err(Bad::Skip) if is_callable(choice) => {}
+                        Err(Bad::Skip) => return Err(Bad::vague("a member of the union has no schema")),
                         Err(bad) => return Err(bad),
                     }
                 }
@@ -399,6 +402,11 @@ impl Machine<'_> {
         }
         Ok(js)
     }
+}
+
+/// Whether a type is `Callable` itself, with or without arguments.
+fn is_callable(ty: &Value) -> bool {
+    matches!(ty, Value::Extern(name) | Value::Generic(name, _) if simple::split(name).1 == "Callable")
 }
 
 /// `anyOf`, flat and without repetitions.

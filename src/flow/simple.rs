@@ -99,7 +99,7 @@ const FIXED: &[(&str, &str)] = &[
     ("pydantic.WebsocketUrl", r#"{"format":"uri","maxLength":2083,"minLength":1,"type":"string"}"#),
 ];
 
-/// Classes of the standard library that pydantic only checks instances of: no type keys.
+/// Classes of the standard library, pandas and numpy that pydantic only checks instances of: no type keys.
 const PLAIN: &[&str] = &[
     "builtins.memoryview",
     "builtins.range",
@@ -137,6 +137,9 @@ const PLAIN: &[&str] = &[
     "configparser.ConfigParser",
     "enum.EnumMeta",
     "string.Template",
+    "numpy.ndarray",
+    "pandas.DataFrame",
+    "pandas.Series",
     "http.client.HTTPConnection",
     "re.Match",
 ];
@@ -212,7 +215,8 @@ pub(super) fn fixed(name: &str) -> Option<serde_json::Value> {
 /// Whether `name[...]` is a generic type that is known here.
 pub(super) fn is_generic(name: &str) -> bool {
     let (module, last) = split(name);
-    TYPING_MODULES.contains(&module) && (GENERIC.contains(&last) || name == "collections.abc.Set")
+    matches!(name, "typing.Generic" | "pydantic.RootModel")
+        || TYPING_MODULES.contains(&module) && (GENERIC.contains(&last) || name == "collections.abc.Set")
 }
 
 /// Whether it is a class that pydantic only checks instances of.

@@ -69,6 +69,9 @@ impl Machine<'_> {
         else {
             return Err(vague());
         };
+        if shape.config("alias_generator").is_some() {
+            return Err(vague());
+        }
         let field = shape.fields.iter().find(|field| field.name == name).ok_or_else(vague)?;
         let (ty, extras) = self.field_of(field)?;
         let Value::Literal(values) = &ty else { return Err(vague()) };

@@ -42,6 +42,10 @@ pub(super) enum Value {
     FrozenSet(Rc<Vec<Value>>),
     /// A dictionary.
     Dict(Rc<Vec<(Value, Value)>>),
+    /// What only gives its items: a view of a dictionary, a generator that is passed on at once.
+    Items(Rc<Vec<Value>>),
+    /// `range(from, to, step)`.
+    Range(i128, i128, i128),
     /// An object of the standard library known by its type and its JSON form: a date, a path, a UUID.
     Data(Rc<Data>),
     /// An object that exists but has no JSON form: a lock, a range, a function of a library.

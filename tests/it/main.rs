@@ -13,6 +13,7 @@ mod floors;
 mod flow_facts;
 mod going_back;
 mod hosts;
+mod flow_files;
 mod impact;
 mod json_mode;
 mod local_server;

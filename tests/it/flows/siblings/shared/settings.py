@@ -1,0 +1,4 @@
+from typing import Literal
+
+Region = Literal["eu", "us"]
+REGION: Region = "eu"
