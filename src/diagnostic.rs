@@ -100,11 +100,19 @@ pub fn without_echoes(told: usize, diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.extend(rest.into_iter().filter(|d| !is_echo(d)));
 }
 
+/// Longer words, in bytes, are nobody's typing error. Comparing two takes time and memory in the product of their lengths.
+const LONGEST_WORD: usize = 200;
+
 /// The known word nearest to a misspelt one, if one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
+    let word = word.to_lowercase();
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|candidate| candidate.len() <= LONGEST_WORD)
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -141,5 +149,13 @@ mod tests {
         assert_eq!(nearest("paramters", known), Some("parameters"));
         assert_eq!(nearest("tgas", known), Some("tags"));
         assert_eq!(nearest("description", known), None);
+    }
+
+    #[test]
+    fn words_beyond_any_use_are_not_compared() {
+        // Both would ask for more memory than there is.
+        let long = "x".repeat(16 << 20);
+        assert_eq!(nearest(&long, ["schedules"]), None);
+        assert_eq!(nearest("schedules", [&*long, "schedule"]), Some("schedule"));
     }
 }

@@ -128,6 +128,9 @@ pub(super) const WORK_POOL_KEYS: [&str; 3] = ["name", "work_queue_name", "job_va
 pub const VERSION_TYPES: [&str; 6] =
     ["prefect:simple", "vcs:github", "vcs:gitlab", "vcs:bitbucket", "vcs:azuredevops", "vcs:git"];
 
+/// So many problems of one value are told.
+const MOST_PROBLEMS: usize = 1000;
+
 /// Reads a whole file. `root` is its parsed text `text`; every problem is reported, none is thrown.
 pub fn read(path: &RepoPath, dir: &RepoPath, root: &Node, text: &str) -> (PrefectFile, Vec<Diagnostic>) {
     let mut reader = Reader { file: path.clone(), text, diagnostics: Vec::new() };
@@ -280,8 +283,13 @@ impl Reader<'_> {
         Some(tree)
     }
 
-    /// Problems that another file of this room found, at their places.
-    fn report(&mut self, node: &Node, problems: Vec<Problem>) {
+    /// Problems that another file of this room found, at their places: errors first, and no more than anyone reads,
+    /// since a place is found by going through the mappings around it.
+    fn report(&mut self, node: &Node, mut problems: Vec<Problem>) {
+        if problems.len() > MOST_PROBLEMS {
+            problems.sort_by_key(|problem| problem.code.starts_with('W'));
+            problems.truncate(MOST_PROBLEMS);
+        }
         for problem in problems {
             let origin = Origin::new(self.file.clone(), node.nearest(&problem.path).span);
             self.diagnostics.push(problem.at(origin));

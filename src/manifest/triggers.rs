@@ -79,9 +79,10 @@ fn check_trigger(node: &Node, path: &Path, outer: bool, problems: &mut Vec<Probl
         }
         return;
     };
+    let own = own_keys(node);
     for (key, _) in entries {
         match key.as_str() {
-            Some(key) => warn_unknown(key, node, path, outer, problems),
+            Some(key) => warn_unknown(key, own, path, outer, problems),
             None if outer => {
                 let message = format!("a key of a trigger is text, not {}", key.value.type_name());
                 problems.push(Problem::new("E0190", path.clone(), message).help("put quotes around the key"));
@@ -94,15 +95,26 @@ fn check_trigger(node: &Node, path: &Path, outer: bool, problems: &mut Vec<Probl
     }
 }
 
-fn warn_unknown(key: &str, node: &Node, path: &Path, outer: bool, problems: &mut Vec<Problem>) {
-    let own = match node.get("type").and_then(Node::as_str) {
-        Some("event") => read::EVENT_KEYS.as_slice(),
-        Some("metric") => read::METRIC_KEYS.as_slice(),
-        Some("compound") => read::COMPOUND_KEYS.as_slice(),
-        Some("sequence") => read::SEQUENCE_KEYS.as_slice(),
-        Some(_) => return,
-        None => read::ALL_KEYS.as_slice(),
-    };
+/// The keys of a trigger of this type; none where the type is not known.
+fn own_keys(node: &Node) -> Option<&'static [&'static str]> {
+    match node.get("type").and_then(Node::as_str) {
+        Some("event") => Some(read::EVENT_KEYS.as_slice()),
+        Some("metric") => Some(read::METRIC_KEYS.as_slice()),
+        Some("compound") => Some(read::COMPOUND_KEYS.as_slice()),
+        Some("sequence") => Some(read::SEQUENCE_KEYS.as_slice()),
+        Some(_) => None,
+        None => Some(read::ALL_KEYS.as_slice()),
+    }
+}
+
+fn warn_unknown(
+    key: &str,
+    own: Option<&'static [&'static str]>,
+    path: &Path,
+    outer: bool,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(own) = own else { return };
     let known = || own.iter().chain(OUTER_KEYS.iter().filter(|_| outer)).copied();
     if !known().any(|known| known == key) && key != "type" {
         let message = format!("`{key}` is not a key of this trigger and counts for nothing");

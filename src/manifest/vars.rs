@@ -16,6 +16,13 @@ static PLACEHOLDER: LazyLock<Regex> =
 /// How much text filling may add to one file, in bytes.
 const LIMIT: usize = 16 * 1024 * 1024;
 
+/// How often a name is looked up, split at one dot or another. Keys can hold dots, so that a name with many of them can
+/// be split in more ways than anyone could try.
+const SPLITS: usize = 1000;
+
+/// So many unknown names get a suggestion, and so many known ones are compared for it.
+const SUGGESTIONS: usize = 100;
+
 /// Replaces `{{ vars.x }}` in every text of a file, keys of mappings excepted. A text that is nothing but one
 /// placeholder becomes the value with its type; within a longer text the value is written as Prefect writes the
 /// values of its own placeholders. Values are not filled in turn.
@@ -25,7 +32,7 @@ pub fn fill_vars(file: &RepoPath, node: &Node, vars: &Map) -> (Node, Vec<Diagnos
     if vars.is_empty() {
         return (node.clone(), Vec::new());
     }
-    let mut filler = Filler { file, vars, room: LIMIT, diagnostics: Vec::new() };
+    let mut filler = Filler { file, vars, room: Some(LIMIT), diagnostics: Vec::new() };
     let filled = filler.node(node);
     (filled, filler.diagnostics)
 }
@@ -33,7 +40,8 @@ pub fn fill_vars(file: &RepoPath, node: &Node, vars: &Map) -> (Node, Vec<Diagnos
 struct Filler<'a> {
     file: &'a RepoPath,
     vars: &'a Map,
-    room: usize,
+    /// Bytes that may still be added; none once more was wanted.
+    room: Option<usize>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -93,11 +101,11 @@ impl<'a> Filler<'a> {
 
     /// The value under a name: a key of `vars`, or keys joined by dots.
     fn look_up(&mut self, name: &str, span: Span) -> Option<&'a Tree> {
-        let found = find(self.vars, name);
+        let found = find(self.vars, name, &mut { SPLITS });
         if found.is_none() {
-            let known = self.vars.keys().map(String::as_str);
-            let help = did_you_mean(name, known.clone())
-                .unwrap_or_else(|| format!("`vars` of reconcile.yaml has {}", listed(known)));
+            let known = || self.vars.keys().map(String::as_str).take(SUGGESTIONS);
+            let near = if self.diagnostics.len() < SUGGESTIONS { did_you_mean(name, known()) } else { None };
+            let help = near.unwrap_or_else(|| format!("`vars` of reconcile.yaml has {}", listed(known())));
             self.diagnostics.push(
                 Diagnostic::error("E0125", format!("unknown variable `vars.{name}`"))
                     .at(Origin::new(self.file.clone(), span), "")
@@ -113,30 +121,27 @@ impl<'a> Filler<'a> {
     }
 
     fn take(&mut self, bytes: usize, span: Span) -> bool {
-        match self.room.checked_sub(bytes) {
-            Some(room) => {
-                self.room = room;
-                true
-            }
-            None => {
-                let origin = Origin::new(self.file.clone(), span);
-                if !self.diagnostics.iter().any(|d| d.code == "E0127") {
-                    self.diagnostics.push(
-                        Diagnostic::error("E0127", format!("filling `vars` makes `{}` larger than 16 MiB", self.file))
-                            .at(origin, "the limit is reached here"),
-                    );
-                }
-                false
-            }
+        let Some(room) = self.room else { return false };
+        self.room = room.checked_sub(bytes);
+        if self.room.is_none() {
+            let origin = Origin::new(self.file.clone(), span);
+            self.diagnostics.push(
+                Diagnostic::error("E0127", format!("filling `vars` makes `{}` larger than 16 MiB", self.file))
+                    .at(origin, "the limit is reached here"),
+            );
         }
+        self.room.is_some()
     }
 }
 
-fn find<'a>(vars: &'a Map, name: &str) -> Option<&'a Tree> {
+fn find<'a>(vars: &'a Map, name: &str, splits: &mut usize) -> Option<&'a Tree> {
     if let Some(tree) = vars.get(name) {
         return Some(tree);
     }
-    name.match_indices('.').find_map(|(dot, _)| find(vars.get(&name[..dot])?.as_map()?, &name[dot + 1..]))
+    name.match_indices('.').find_map(|(dot, _)| {
+        *splits = splits.checked_sub(1)?;
+        find(vars.get(&name[..dot])?.as_map()?, &name[dot + 1..], splits)
+    })
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -248,6 +253,19 @@ mod tests {
     fn without_vars_nothing_is_touched() {
         let (value, diagnostics) = fill("{{ vars.stdout }}", json!({}));
         assert_eq!((value, diagnostics), (Value::Text("{{ vars.stdout }}".into()), vec![]));
+    }
+
+    #[test]
+    fn names_that_split_in_many_ways_are_given_up() {
+        let mut vars = vars(json!({"b": 1}));
+        for _ in 0..8 {
+            let inner = Tree::Map(vars);
+            vars = Map::from([("a".to_owned(), inner.clone()), ("a.a".to_owned(), inner)]);
+        }
+        assert_eq!(find(&vars, "a.a.a.a.a.a.a.a.b", &mut { SPLITS }), Some(&Tree::int(1)));
+        let mut splits = 100;
+        assert_eq!(find(&vars, &"a.".repeat(16), &mut splits), None);
+        assert_eq!(splits, 0);
     }
 
     #[test]

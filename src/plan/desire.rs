@@ -17,7 +17,7 @@ use crate::render::{Filling, Missing, Note, PlaceholderKind, fill, references};
 use crate::resource::deployment::FORBIDDEN_IN_NAMES;
 use crate::resource::schema_check;
 
-use super::resolve::{Filled, plain};
+use super::resolve::{Filled, MOST_TOLD, plain};
 use super::want::{Automation, Deployment};
 
 /// What is known of a flow.
@@ -139,12 +139,12 @@ impl Desire<'_> {
         match fill(tree, &filling, &mut notes) {
             Ok(filled) => {
                 if tell {
-                    notes.iter().for_each(|note| self.note(note, below));
+                    notes.iter().take(MOST_TOLD).for_each(|note| self.note(note, below));
                 }
                 Some(filled.unwrap_or(Tree::Null))
             }
             Err(problems) => {
-                for problem in problems {
+                for problem in problems.into_iter().take(MOST_TOLD) {
                     let origin = self.filled.place(&join(below, &problem.path));
                     self.diagnostics.push(problem.diagnostic().at(origin, ""));
                 }
@@ -214,6 +214,7 @@ impl Desire<'_> {
     fn automations(&mut self, owner: &Key) -> Vec<Automation> {
         let Some(Tree::List(items)) = self.filled.config.get("triggers") else { return Vec::new() };
         let mut out: Vec<Automation> = Vec::new();
+        let mut named: BTreeMap<Option<String>, usize> = BTreeMap::new();
         for (i, item) in items.iter().enumerate() {
             let below = Path::of("triggers").item(i);
             let Some(spec) = self.trigger(item, &below) else { continue };
@@ -221,8 +222,9 @@ impl Desire<'_> {
                 Ok(made) => {
                     self.metric_on_own_server(&made, &below);
                     let name = made.name.clone().unwrap_or_else(|| format!("automation-{}", i + 1));
-                    let same = out.iter().filter(|other| other.made.name == made.name).count();
-                    let again = if same == 0 { String::new() } else { format!("#{}", same + 1) };
+                    let same = named.entry(made.name.clone()).or_default();
+                    *same += 1;
+                    let again = if *same == 1 { String::new() } else { format!("#{same}") };
                     out.push(Automation {
                         key: Key::new(Kind::Automation, format!("{}/{name}{again}", owner.name)),
                         made,

@@ -18,6 +18,10 @@ use crate::render::{
 use crate::resource::deployment::FORBIDDEN_IN_NAMES;
 use crate::resource::schema_check::takes_text;
 
+/// So many problems and so many remarks of one pass over one declaration are told: the place of each is found by going
+/// through the mappings around it.
+pub(super) const MOST_TOLD: usize = 1000;
+
 /// What filling the templates needs from the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Questions {
@@ -189,7 +193,7 @@ impl Filler<'_> {
                 Some(filled)
             }
             Err(problems) => {
-                problems.iter().for_each(|problem| self.problem(problem));
+                problems.iter().take(MOST_TOLD).for_each(|problem| self.problem(problem));
                 None
             }
         }
@@ -212,7 +216,7 @@ impl Filler<'_> {
         };
         // What the environment lacks is told by the last pass, which takes it away.
         let filled = fill(&tree, &env, &mut Vec::new())?;
-        notes.iter().for_each(|note| self.note(note));
+        notes.iter().take(MOST_TOLD).for_each(|note| self.note(note));
         Ok(filled.unwrap_or(Tree::Null))
     }
 
@@ -221,7 +225,7 @@ impl Filler<'_> {
         let Some(config) = tree.as_map() else { return };
         for (key, value) in config.iter().filter(|(key, _)| !is_structural(key)) {
             let wrapped = Tree::Map(Map::from([(key.clone(), value.clone())]));
-            for ((slug, name), paths) in references_except(&wrapped, keep).blocks {
+            for ((slug, name), paths) in references_except(&wrapped, keep).blocks.into_iter().take(MOST_TOLD) {
                 let Some(path) = paths.first() else { continue };
                 let diagnostic =
                     Diagnostic::warning("W0320", format!("the value of block `{slug}/{name}` is stored in clear text"))

@@ -173,14 +173,19 @@ impl Site {
 
     /// Counts bytes about to be written; false, with one problem, once there are too many.
     fn spend(&mut self, bytes: usize) -> bool {
-        let before = self.written <= MOST_BYTES;
+        let before = !self.is_full();
         self.written = self.written.saturating_add(bytes);
-        let fits = self.written <= MOST_BYTES;
+        let fits = !self.is_full();
         if before && !fits {
             let message = format!("`{}` becomes too large when its placeholders are filled", self.shown_path());
             self.problem("E0306", message, "repeat fewer placeholders, or fill in smaller values");
         }
         fits
+    }
+
+    /// Whether too many bytes were written: nothing of this pass will be used.
+    fn is_full(&self) -> bool {
+        self.written > MOST_BYTES
     }
 }
 
@@ -219,6 +224,10 @@ impl Filled {
     /// Puts what Python prints of a value wherever the text now says `placeholder`, so also where an earlier value
     /// said it.
     pub(super) fn replace(&mut self, placeholder: &str, value: &Tree, site: &mut Site) {
+        if site.is_full() {
+            // A problem says so; the many placeholders of a long text would each be looked for in all of it.
+            return;
+        }
         let printed = pystr::print(value);
         self.sealed |= printed.sealed;
         self.unknown = self.unknown.or(printed.unknown);
