@@ -15,6 +15,9 @@ use crate::model::{Origin, RepoPath, Span};
 
 /// How deep values may nest while they are worked out.
 const MAX_DEPTH: u32 = 120;
+/// Columns farther to the right are counted in bytes: counting characters anew for each of the values of one long line
+/// would take the square of its length.
+const MAX_COLUMN: usize = 1000;
 /// How many expressions may be evaluated for one entrypoint.
 const MAX_FUEL: u32 = 1_000_000;
 
@@ -56,6 +59,8 @@ pub(super) struct Module {
     lines: Vec<usize>,
     /// The text with one-byte line ends, as Python reads it.
     clean: Arc<str>,
+    /// The places in `clean` of line ends that take two bytes in the file.
+    pairs: Vec<usize>,
     /// Its names.
     pub env: Env,
     /// Whether annotations are texts.
@@ -163,11 +168,14 @@ impl<'s> Machine<'s> {
         let (start, end) = (range.start().to_usize(), range.end().to_usize());
         let line = module.lines.partition_point(|first| *first <= start).max(1);
         let first = module.lines.get(line - 1).copied().unwrap_or_default();
-        let column = module.clean.get(first..start).map_or(0, |text| text.chars().count()) + 1;
+        let column = match module.clean.get(first..start) {
+            Some(text) if text.len() <= MAX_COLUMN => text.chars().count() + 1,
+            Some(_) | None => start - first + 1,
+        };
         let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         // Every `\r\n` before a place is one byte longer in the file itself.
-        let longer = if module.text.len() == module.clean.len() { 0 } else { line - 1 };
-        let span = Span { start: start + longer, end: end + longer, line: small(line), column: small(column) };
+        let in_file = |at: usize| at + module.pairs.partition_point(|pair| *pair < at);
+        let span = Span { start: in_file(start), end: in_file(end), line: small(line), column: small(column) };
         Origin::new(module.path.clone(), span)
     }
 
@@ -224,6 +232,7 @@ impl<'s> Machine<'s> {
             lines: std::iter::once(0)
                 .chain(clean.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
                 .collect(),
+            pairs: pairs(&text),
             clean: clean.clone(),
             text: text.clone(),
             env: Env::new(),
@@ -412,7 +421,35 @@ impl<'s> Machine<'s> {
     }
 }
 
+/// Where a `\r\n` stands once it is one byte, and every one before it as well.
+fn pairs(text: &str) -> Vec<usize> {
+    text.match_indices("\r\n").enumerate().map(|(before, (at, _))| at - before).collect()
+}
+
 /// Something unknown, nowhere in particular.
 pub(super) fn unknown(text: impl Into<String>) -> Value {
     Value::Unknown(Rc::new(Reason::new(text, None)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_the_file_whatever_ends_its_lines() {
+        let text = "a\r\n\nb\r\r\nx = '''\r\n\n''' )\r\n";
+        let sources = Sources::new();
+        let mut machine = Machine::new(&sources, Vec::new());
+        let id = machine.load("m", "", RepoPath::new("m.py"), text.into());
+        let clean = text.replace("\r\n", "\n").replace('\r', "\n");
+        let range = |from: &str, to: &str| {
+            let (start, end) = (clean.find(from).expect("there"), clean.rfind(to).expect("there") + to.len());
+            TextRange::new(u32::try_from(start).expect("small").into(), u32::try_from(end).expect("small").into())
+        };
+        let span = machine.origin(id, range("x", "'''")).span;
+        assert_eq!(&text[span.start..span.end], "x = '''\r\n\n'''");
+        assert_eq!((span.line, span.column), (5, 1));
+        let broken = machine.modules[id].broken.as_ref().and_then(|reason| reason.origin.clone()).expect("a place");
+        assert_eq!(&text[broken.span.start..broken.span.end], ")");
+    }
 }
