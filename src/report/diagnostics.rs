@@ -1,11 +1,12 @@
 //! Diagnostics as people read them: the line of the file, a caret under the place, the next step.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::text::printable;
+use super::text::{is_hidden, printable};
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::model::RepoPath;
 
@@ -15,12 +16,21 @@ pub type Texts = BTreeMap<RepoPath, Arc<str>>;
 /// The code of credentials in files.
 const CREDENTIAL: &str = "E0128";
 
+/// So many diagnostics are shown, the gravest: nobody reads more, and each costs a look at its file.
+const SHOWN: usize = 200;
+
+/// So many bytes and lines lie from the beginning to the end of a snippet; beyond, places alone are told.
+const WINDOW: (usize, usize) = (64 << 10, 1000);
+
 /// Renders diagnostics one below the other, errors after warnings so that the last thing read is what matters.
 pub fn render(diagnostics: &[Diagnostic], texts: &Texts, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut ordered: Vec<&Diagnostic> = diagnostics.iter().collect();
     ordered.sort_by_key(|d| (std::cmp::Reverse(d.severity), d.origin().cloned()));
-    ordered.into_iter().map(|d| one(d, texts, &renderer)).collect::<Vec<_>>().join("\n\n")
+    let hidden = ordered.len().saturating_sub(SHOWN);
+    let more = (hidden > 0).then(|| format!("{} before these", super::count(hidden, "more problem", "more problems")));
+    let shown = ordered.into_iter().skip(hidden).map(|d| one(d, texts, &renderer));
+    more.into_iter().chain(shown).collect::<Vec<_>>().join("\n\n")
 }
 
 fn one(diagnostic: &Diagnostic, texts: &Texts, renderer: &Renderer) -> String {
@@ -34,9 +44,15 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, renderer: &Renderer) -> String {
     let mut group = Group::with_title(title);
     for (file, labels) in by_file(diagnostic) {
         // A line that holds a credential is not repeated into logs.
-        match texts.get(file).filter(|_| diagnostic.code != CREDENTIAL) {
-            Some(text) => group = group.element(snippet(text, file, &labels, diagnostic)),
+        let text = texts.get(file).filter(|_| diagnostic.code != CREDENTIAL);
+        let window = |labels| text.and_then(|text| Window::around(text, labels));
+        let shown = if window(&labels).is_some() { labels.len() } else { 1 };
+        match window(&labels[..shown]) {
+            Some(window) => group = group.element(snippet(&window, file, &labels[..shown], diagnostic)),
             None => group = group.element(Level::NOTE.message(place(labels[0]))),
+        }
+        for label in labels.iter().skip(shown).filter(|_| text.is_some()) {
+            group = group.element(Level::NOTE.message(place(label)));
         }
     }
     let help = diagnostic.help.as_deref().map(lines);
@@ -69,25 +85,66 @@ fn by_file(diagnostic: &Diagnostic) -> Vec<(&RepoPath, Vec<&Label>)> {
     files
 }
 
-fn snippet<'a>(
+/// The lines of a text that a snippet shows: to number all lines of a large file for each of its diagnostics would
+/// take the square of its size.
+struct Window<'a> {
     text: &'a str,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Window<'a> {
+    /// From the first to the last line of the labels; none if that is too much.
+    fn around(text: &'a str, labels: &[&Label]) -> Option<Self> {
+        let ranges = || labels.iter().map(|label| first_line(text, label));
+        let first = ranges().map(|range| range.start).min()?;
+        let last = ranges().map(|range| range.end).max()?;
+        // After the last line break there is no line: the end of a file is shown as the end of its last line.
+        let first = if first == text.len() && text.ends_with('\n') { first - 1 } else { first };
+        let start = text[..first].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[last..].find('\n').map_or(text.len(), |at| last + at + 1);
+        let fits = end - start <= WINDOW.0 && text[start..end].matches('\n').count() <= WINDOW.1;
+        fits.then_some(Window { text, start, end })
+    }
+
+    fn first_line(&self) -> usize {
+        1 + self.text.as_bytes()[..self.start].iter().filter(|byte| **byte == b'\n').count()
+    }
+}
+
+fn snippet<'a>(
+    window: &Window<'a>,
     file: &'a RepoPath,
     labels: &[&'a Label],
     diagnostic: &'a Diagnostic,
 ) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let mut snippet = Snippet::source(text).path(printable(file.as_str())).fold(true);
+    let lines = &window.text[window.start..window.end];
+    // What is put in place of a character need not have its length.
+    let place = |at: usize| harmless(&window.text[window.start..at]).len();
+    let mut snippet =
+        Snippet::source(harmless(lines)).line_start(window.first_line()).path(printable(file.as_str())).fold(true);
     for label in labels {
         let kind = match std::ptr::eq(*label, &diagnostic.labels[0]) {
             true => AnnotationKind::Primary,
             false => AnnotationKind::Context,
         };
-        let mut annotation = kind.span(first_line(text, label));
+        let range = first_line(window.text, label);
+        let mut annotation = kind.span(place(range.start)..place(range.end));
         if !label.text.is_empty() {
             annotation = annotation.label(printable(&label.text));
         }
         snippet = snippet.annotation(annotation);
     }
     snippet
+}
+
+/// Lines without the characters that could steer a terminal and that the renderer would let pass.
+fn harmless(lines: &str) -> Cow<'_, str> {
+    let passes = |c: char| c.is_ascii() || !is_hidden(c);
+    match lines.chars().all(passes) {
+        true => Cow::Borrowed(lines),
+        false => lines.chars().map(|c| if passes(c) { c } else { '\u{fffd}' }).collect(),
+    }
 }
 
 /// The label's range, cut at the end of its first line and moved inside the text.
@@ -113,6 +170,43 @@ mod tests {
 
     fn texts(text: &str) -> Texts {
         Texts::from([(RepoPath::new("flows/prefect.yaml"), Arc::from(text))])
+    }
+
+    #[test]
+    fn lines_of_the_file_cannot_steer_the_terminal() {
+        let text = "x = '\u{9b}31mé\u{85}\u{202e}' +\n";
+        let start = text.find('+').expect("there");
+        let span = Span { start, end: start + 1, line: 1, column: 15 };
+        let origin = Origin::new(RepoPath::new("flows/prefect.yaml"), span);
+        let diagnostic = Diagnostic::error("E0202", "wrong").at(origin, "");
+        insta::assert_snapshot!(render(&[diagnostic], &texts(text), false), @r"
+        error[E0202]: wrong
+         --> flows/prefect.yaml:1:15
+          |
+        1 | x = '�31mé��' +
+          |               ^
+        ");
+    }
+
+    #[test]
+    fn many_problems_of_a_large_file_take_no_square_of_time() {
+        let line = "unknown: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n";
+        let text = format!("{}{}", line.repeat(200_000), "x".repeat(1 << 20));
+        let at = |start: usize, line: u32| {
+            let span = Span { start, end: start + 7, line, column: 1 };
+            Origin::new(RepoPath::new("flows/prefect.yaml"), span)
+        };
+        let all: Vec<Diagnostic> = (0..200_000)
+            .map(|i| Diagnostic::warning("W0141", "means nothing").at(at(i * line.len(), i as u32 + 1), ""))
+            .chain([Diagnostic::error("E0181", "two").at(at(40, 2), "one").at(at(40 * 199_000, 199_001), "other")])
+            .chain([Diagnostic::error("E0140", "long").at(at(40 * 200_000 + 5, 200_001), "")])
+            .collect();
+        let shown = render(&all, &texts(&text), false);
+        assert!(shown.starts_with("199802 more problems before these\n\nwarning"), "{}", &shown[..100]);
+        assert!(shown.contains("flows/prefect.yaml:199803:1\n"), "{shown}");
+        assert!(shown.contains("2 | unknown") && shown.contains("^^^^^^^ one"), "{shown}");
+        assert!(shown.contains("note: in flows/prefect.yaml:199001:1: other"), "{shown}");
+        assert!(shown.contains("in flows/prefect.yaml:200001:1"), "{shown}");
     }
 
     #[test]
