@@ -32,6 +32,11 @@ test filter="":
 servers *args:
     tests/servers.sh {{ args }}
 
+# fuzz a reader, or all: `just fuzz flow 30`, see fuzz/run.sh
+[group('inner loop')]
+fuzz *args:
+    fuzz/run.sh {{ args }}
+
 # look at changed snapshots one by one (needs cargo-insta)
 [group('inner loop')]
 review:
