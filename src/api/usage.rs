@@ -53,13 +53,18 @@ impl Api {
         Ok(running)
     }
 
-    /// How many runs wait for a worker of a pool, those planned for later included.
-    pub async fn queued_runs_of_pool(&self, name: &str) -> Result<u64, ApiError> {
-        let filter = json!({
+    /// How many runs wait for a worker of a pool, those planned for later included, and those of some deployments not.
+    pub async fn queued_runs_of_pool(&self, name: &str, except: &BTreeSet<String>) -> Result<u64, ApiError> {
+        let mut filter = json!({
             "flow_runs": {"state": {"type": {"any_": QUEUED}}},
             "work_pools": {"name": {"any_": [name]}},
         });
-        self.count_runs(&filter).await
+        let all = self.count_runs(&filter).await?;
+        if all == 0 || except.is_empty() {
+            return Ok(all);
+        }
+        filter["flow_runs"]["deployment_id"] = json!({"any_": except});
+        Ok(all.saturating_sub(self.count_runs(&filter).await?))
     }
 
     async fn count_runs(&self, filter: &Value) -> Result<u64, ApiError> {

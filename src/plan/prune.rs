@@ -57,7 +57,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &m
 }
 
 /// What is ours and not declared. Automations of deployments that are declared are their deployment's business.
-fn orphans<'a>(desired: &'a Desired, ledger: &'a Ledger) -> impl Iterator<Item = &'a Key> {
+pub fn orphans<'a>(desired: &'a Desired, ledger: &'a Ledger) -> impl Iterator<Item = &'a Key> {
     let hangs = |key: &Key| {
         key.kind == Kind::Automation && desired.deployments.keys().any(|owner| is_below(&key.name, &owner.name))
     };

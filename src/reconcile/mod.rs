@@ -21,6 +21,7 @@ pub mod read;
 mod remember;
 mod sight;
 mod things;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -264,7 +265,9 @@ impl<'a> Pass<'a> {
         desired: Desired,
         diagnostics: Vec<Diagnostic>,
     ) -> Result<Decided, PassError> {
-        let observed = gather::observe(api, &desired, &self.asked.ledger, self.asked.abilities(Some(api))).await?;
+        let ledger = &self.asked.ledger;
+        let mut observed = gather::observe(api, &desired, ledger, self.asked.abilities(Some(api))).await?;
+        usage::note(api, &desired, ledger, &mut observed).await?;
         let mut decided = self.undecided(desired, observed, diagnostics);
         things::dangling(None, &mut decided);
         owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;

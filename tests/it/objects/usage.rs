@@ -43,8 +43,8 @@ async fn runs_storage_and_blocks_in_use_are_told() {
     assert_eq!(api.requests().read - before, 2);
     assert!(api.running_runs(&BTreeSet::from([ids[2].clone(), "no-uuid".to_owned()])).await.unwrap().is_empty());
     assert_eq!(api.requests().read - before, 3);
-    assert_eq!(api.queued_runs_of_pool("p 1").await.unwrap(), 1);
-    assert_eq!(api.queued_runs_of_pool("missing").await.unwrap(), 0);
+    assert_eq!(api.queued_runs_of_pool("p 1", &BTreeSet::new()).await.unwrap(), 1);
+    assert_eq!(api.queued_runs_of_pool("missing", &BTreeSet::new()).await.unwrap(), 0);
 
     for paused in [true, true, false] {
         api.pause_deployment(&ids[0], paused).await.unwrap();
