@@ -51,12 +51,12 @@ struct Side {
 /// A directory that cannot be read, flags that do not make sense, a commit that is not there.
 pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassError> {
     let started = Instant::now();
-    let now = side(request)?;
-    let Side { reading, state, mut diagnostics } = now;
-    let (before, base) = match base {
+    let (now, there) = sides(request, base);
+    let Side { reading, state, mut diagnostics } = now?;
+    let (before, base) = match base.zip(there) {
         None => (State::new(), Base::default()),
-        Some(revision) => {
-            let there = side(&Request { at: Some(revision.to_owned()), ..request.quiet_copy() })?;
+        Some((revision, there)) => {
+            let there = there?;
             diagnostics.extend(remark(revision, &there));
             let revision = Some(revision.to_owned());
             let base = Base { commit: there.reading.worktree.commit(), revision, ..Base::default() };
@@ -89,7 +89,24 @@ pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassEr
     Ok(Compared { report, texts: reading.texts })
 }
 
-fn side(request: &Request) -> Result<Side, PassError> {
+/// As much as the first thread of a process has, in bytes: trees are walked by recursion.
+const STACK: usize = 8 * 1024 * 1024;
+
+type Read = Result<Side, PassError>;
+
+/// Both sides at once: neither knows of the other.
+fn sides(request: &Request, base: Option<&str>) -> (Read, Option<Read>) {
+    let Some(revision) = base else { return (side(request), None) };
+    let there = Request { at: Some(revision.to_owned()), ..request.quiet_copy() };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let Ok(there) = thread.spawn_scoped(scope, || side(&there)) else { return (side(request), Some(side(&there))) };
+        let now = side(request);
+        (now, Some(there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+    })
+}
+
+fn side(request: &Request) -> Read {
     let reading = read::read(request)?;
     let mut diagnostics = reading.diagnostics.clone();
     let facts = Facts { symbolic: true, default_pool: request.default_pool.clone(), ..Facts::default() };

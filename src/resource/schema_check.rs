@@ -3,8 +3,12 @@
 //! Source: `prefect/utilities/schema_tools/validation.py` and `server/api/validation.py` (3.8.8): `required` does not
 //! count, fields without a default may be null, old tuple schemas are repaired, blocks may be given as references.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
+use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 use crate::model::{Path, Seg};
@@ -34,17 +38,40 @@ pub fn parameters(parameters: &Value, schema: &Value) -> Vec<Misfit> {
 }
 
 fn check(value: &Value, schema: &Value, none_with_default: bool) -> Vec<Misfit> {
-    let schema = without_required(preprocessed(schema, none_with_default));
     // The library may refuse or stumble over a schema that a server holds; then the server decides alone.
-    let checked = catch_unwind(AssertUnwindSafe(|| {
-        let validator = jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .should_validate_formats(false)
-            .build(&schema)
-            .ok()?;
-        Some(validator.iter_errors(value).map(|error| misfit(&error)).collect::<Vec<_>>())
-    }));
-    checked.ok().flatten().unwrap_or_default()
+    let Some(validator) = validator(schema, none_with_default) else { return Vec::new() };
+    let misfits = || validator.iter_errors(value).map(|error| misfit(&error)).collect();
+    catch_unwind(AssertUnwindSafe(misfits)).unwrap_or_default()
+}
+
+/// What a schema was made into, by its text and how it was prepared; `None` for one that the library refuses.
+type Known = BTreeMap<(String, bool), Option<Rc<Validator>>>;
+
+/// So many schemas are kept; more are a reason to begin anew.
+const MOST_KNOWN: usize = 256;
+
+thread_local! {
+    /// Many deployments share a flow or a pool, and making a validator costs far more than using it.
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known::new()) };
+}
+
+fn validator(schema: &Value, none_with_default: bool) -> Option<Rc<Validator>> {
+    let key = (schema.to_string(), none_with_default);
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= MOST_KNOWN && !known.contains_key(&key) {
+            known.clear();
+        }
+        known.entry(key).or_insert_with(|| built(schema, none_with_default)).clone()
+    })
+}
+
+fn built(schema: &Value, none_with_default: bool) -> Option<Rc<Validator>> {
+    let build = || {
+        let schema = without_required(preprocessed(schema, none_with_default));
+        let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
+        options.should_validate_formats(false).build(&schema).ok().map(Rc::new)
+    };
+    catch_unwind(AssertUnwindSafe(build)).ok().flatten()
 }
 
 fn misfit(error: &jsonschema::ValidationError<'_>) -> Misfit {
