@@ -130,6 +130,11 @@ impl Project {
 
     /// Runs the real `prefect` here.
     pub fn prefect(&self, args: &[&str]) -> Output {
+        finish(self.prefect_command().args(args))
+    }
+
+    /// The same, not yet started.
+    pub fn prefect_command(&self) -> Command {
         const QUIET: [(&str, &str); 6] = [
             ("DO_NOT_TRACK", "1"),
             ("PREFECT_CLI_COLORS", "false"),
@@ -142,7 +147,8 @@ impl Project {
         if let Some(url) = self.env.get("PREFECT_API_URL").filter(|_| !server_is_at_least((3, 6))) {
             command.env("PREFECT_API_URL", for_older_ears(url));
         }
-        finish(command.envs(QUIET).args(args))
+        command.envs(QUIET);
+        command
     }
 
     /// Runs a command line in a shell here, with the built `reconcile` first on PATH.

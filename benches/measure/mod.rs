@@ -1,0 +1,22 @@
+//! What the benchmarks share: a project of a thousand deployments, programs and servers measured, the bare requests.
+#![allow(dead_code, reason = "not every benchmark uses everything")]
+
+pub mod cost;
+pub mod project;
+pub mod raw;
+
+use std::time::Duration;
+
+/// The middle one of some lengths of time.
+pub fn median(mut all: Vec<Duration>) -> Duration {
+    all.sort();
+    all[all.len() / 2]
+}
+
+/// `1.23 s` or `4.5 ms`.
+pub fn shown(length: Duration) -> String {
+    match length.as_secs_f64() {
+        seconds if seconds >= 1.0 => format!("{seconds:.2} s"),
+        seconds => format!("{:.1} ms", seconds * 1000.0),
+    }
+}
