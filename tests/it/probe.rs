@@ -138,6 +138,7 @@ fn a_schedule_edited_by_hand_is_found_when_the_interval_is_over() {
     world.server.http().patch(&format!("/deployments/{id}/schedules/{schedule}"), json!({"active": true}));
     // The server does not stamp the deployment, which is what the interval is for.
     assert!(is_probed(&world.json(&HOUR)), "the server stamps deployments now: the documentation can be simpler");
+    sleep(Duration::from_millis(1100));
     for args in
         [&["plan", "--drift-interval=1s", "--json"][..], &["plan", "--drift-interval=1h", "--full-compare", "--json"]]
     {
