@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may panic, and touches the world")]
 
 mod measure;
-#[expect(unused_imports, reason = "no server is needed here")]
 #[path = "../tests/it/support/mod.rs"]
 mod support;
 

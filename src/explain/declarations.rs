@@ -206,13 +206,6 @@ No matched file declares a deployment, or there is no matching file. That is an 
 mean that everything left git. Check the directory, `include` and `exclude` of reconcile.yaml, and .gitignore.",
     },
     Page {
-        code: "W0170",
-        title: "A resource file is not read",
-        text: "\
-The file declares blocks, variables, work pools, limits or automations. This version reconciles deployments, with
-their schedules and triggers, only; the file is passed over.",
-    },
-    Page {
         code: "W0171",
         title: "A matched file declares nothing",
         text: "\

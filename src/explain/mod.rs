@@ -3,6 +3,7 @@
 mod api;
 mod declarations;
 mod flows;
+mod objects;
 mod plan;
 mod project;
 mod resources;
@@ -37,6 +38,7 @@ pub static PAGES: LazyLock<Vec<&'static Page>> = LazyLock::new(|| {
         api::PAGES,
         steps::PAGES,
         resources::PAGES,
+        objects::PAGES,
     ];
     chapters.into_iter().flatten().collect()
 });

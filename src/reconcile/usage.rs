@@ -19,12 +19,7 @@ const NAMED: usize = 3;
 ///
 /// # Errors
 /// An API that does not answer.
-pub async fn note(
-    api: &Api,
-    desired: &Desired,
-    ledger: &Ledger,
-    observed: &mut Observed,
-) -> Result<(), PassError> {
+pub async fn note(api: &Api, desired: &Desired, ledger: &Ledger, observed: &mut Observed) -> Result<(), PassError> {
     let deletes = desired.policy.prune || desired.policy.destroy;
     if !deletes || !desired.complete {
         return Ok(());
@@ -34,8 +29,7 @@ pub async fn note(
         return Ok(());
     }
     let look = Look { ids: observed.ids(), going };
-    let (blocks, deployments, runs) =
-        tokio::join!(look.blocks(api), look.deployments(api), look.runs(api));
+    let (blocks, deployments, runs) = tokio::join!(look.blocks(api), look.deployments(api), look.runs(api));
     let mut in_use = runs?;
     in_use.extend(blocks?);
     in_use.extend(deployments?);
@@ -122,7 +116,8 @@ impl Look {
         for pool in self.of(Kind::WorkPool).filter(|pool| self.ids.contains_key(pool)) {
             let waiting = api.queued_runs_of_pool(&pool.name, &ids).await?;
             if waiting > 0 {
-                let runs = crate::report::count(usize::try_from(waiting).unwrap_or(usize::MAX), "run waits", "runs wait");
+                let runs =
+                    crate::report::count(usize::try_from(waiting).unwrap_or(usize::MAX), "run waits", "runs wait");
                 reasons.insert(pool.clone(), format!("{runs} in it; cancel them, or let them run, and run again"));
             }
         }

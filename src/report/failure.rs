@@ -41,9 +41,9 @@ mod tests {
         let mut failure = Failure { message: "nobody answers".to_owned(), ..Failure::default() };
         assert_eq!(failure.to_json(&[])["diagnostics"], json!([]));
         failure.code = Some("E0510".to_owned());
-        let json = failure.to_json(&[Diagnostic::warning("W0170", "not read")]);
+        let json = failure.to_json(&[Diagnostic::warning("W0171", "not read")]);
         let codes: Vec<&Value> = json["diagnostics"].as_array().into_iter().flatten().map(|one| &one["code"]).collect();
-        assert_eq!(codes, ["W0170", "E0510"]);
+        assert_eq!(codes, ["W0171", "E0510"]);
         assert_eq!((&json["error"]["code"], &json["error"]["help"]), (&json!("E0510"), &Value::Null));
     }
 }

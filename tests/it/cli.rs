@@ -11,7 +11,8 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const COMMANDS: [&str; 8] = ["plan", "apply", "validate", "render", "explain", "schema", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["plan", "apply", "destroy", "validate", "render", "explain", "schema", "completions", "man"];
 const FLOWS_PY: &str = include_str!("../cases/flows.py");
 
 /// A good project with the deployments of these names.
@@ -135,10 +136,10 @@ fn exit_codes_tell_the_kinds_of_endings_apart() {
 
 #[test]
 fn results_are_on_stdout_and_talk_is_on_stderr() {
-    let project = project(&["a"]).file("blocks.yaml", "blocks: []\n");
+    let project = project(&["a"]).file("blocks.yaml", "other: []\n");
     let output = project.reconcile(&["plan"]).exits(0);
-    assert!(output.stdout.contains("Plan: 1 to create") && !output.stdout.contains("W0170"), "{output:?}");
-    assert!(output.stderr.contains("W0170") && !output.stderr.contains("Plan:"), "{output:?}");
+    assert!(output.stdout.contains("Plan: 1 to create") && !output.stdout.contains("W0171"), "{output:?}");
+    assert!(output.stderr.contains("W0171") && !output.stderr.contains("Plan:"), "{output:?}");
     let quiet = project.reconcile(&["plan", "--quiet"]).exits(0);
     // Only the seconds may differ.
     assert!(quiet.stdout.contains("Plan: 1 to create") && quiet.stderr.is_empty(), "{quiet:?}");

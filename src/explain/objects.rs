@@ -1,0 +1,79 @@
+//! Pages about objects of resource files once they are filled in and compared.
+
+use super::Page;
+
+/// The pages.
+pub const PAGES: &[Page] = &[
+    Page {
+        code: "E0750",
+        title: "Objects need each other in a circle",
+        text: "\
+Each of the objects named needs the next one to be there first, and the last needs the first: none of them can be made.
+The server would refuse it as well. Take one of the references out.",
+    },
+    Page {
+        code: "E0751",
+        title: "An environment variable that a resource file names is not set",
+        text: "\
+`{{ $NAME }}` and `{ from_env: NAME }` take a value from the environment of reconcile. A variable that is missing is a
+problem and not an empty text: a secret would be overwritten with nothing. Set it where reconcile runs; to mean an empty
+value, set it to an empty text.",
+    },
+    Page {
+        code: "E0752",
+        title: "An environment variable does not hold JSON",
+        text: "\
+`{ from_env: NAME, format: json }` reads the value as JSON, for fields that hold mappings or lists. Only the place of
+the fault is told, never the value. Correct the value, or leave `format` out to take it as text.",
+    },
+    Page {
+        code: "E0753",
+        title: "A file with a secret cannot be read",
+        text: "\
+`{ from_file: path }` takes a value from a file, relative to the file that names it. It has to lie in the repository or
+below one of the directories in `secret_dirs:` of reconcile.yaml; links do not lead out of them.",
+    },
+    Page {
+        code: "E0754",
+        title: "A base job template cannot be read",
+        text: "\
+`base_job_template: { file: template.json }` names a JSON file in the repository, relative to the file that names it. It
+has the keys `job_configuration` and `variables`, as `prefect work-pool get-default-base-job-template` prints them.",
+    },
+    Page {
+        code: "E0755",
+        title: "There is no default template for this type of work pool",
+        text: "\
+`base_job_template: { default: true }` starts from the template that Prefect ships for the pool's type. The help of the
+message lists the types that have one. For others, name a `file` or write the template into the resource file.",
+    },
+    Page {
+        code: "E0756",
+        title: "A patch of a base job template leads nowhere",
+        text: "\
+The keys of `patch` are paths: keys of mappings, separated by dots, such as `variables.properties.namespace.default`.
+This one leads through a value that is not a mapping.",
+    },
+    Page {
+        code: "W0757",
+        title: "A secret stands in plain text",
+        text: "\
+The block's type says that this field is a secret, and its value is written in the repository, where everybody who can
+read the repository reads it. Take it from the environment with `{ from_env: NAME }` or from a file with
+`{ from_file: path }`. reconcile does not show it either way.",
+    },
+    Page {
+        code: "E0758",
+        title: "A reference leads to nothing",
+        text: "\
+An object refers to another one that is neither declared in git nor there on the API. Declare it, correct its name, or
+make it by other means first. Blocks are named `type/name`, queues `pool/queue`, deployments `flow/name`.",
+    },
+    Page {
+        code: "W0759",
+        title: "A deployment refers to something that does not exist",
+        text: "\
+Its job variables or pull steps name a block or a variable that is neither declared in git nor there on the API. The
+worker fills them in when a run starts, so that the deployment can be applied; its runs fail until the other is there.",
+    },
+];
