@@ -338,10 +338,15 @@ impl<'a> Pass<'a> {
     /// An API that does not answer.
     pub async fn refresh(&mut self) -> Result<(), PassError> {
         if let Some(api) = self.api {
+            let before = std::mem::take(&mut self.asked.ledger);
             let marks = async { Ok(gather::marks(self.recall.as_ref(), api).await) };
             let (ledger, marks) = tokio::try_join!(gather::load_ledger(&self.reading, api), marks)?;
             (self.asked.ledger, self.asked.trouble) = ledger;
             self.asked.marks = marks;
+            // What is remembered was made out with the key that the ledger would have been saved with.
+            if self.asked.ledger.generation == 0 && before.generation == 0 {
+                self.asked.ledger.digest_key = before.digest_key;
+            }
         }
         Ok(())
     }
