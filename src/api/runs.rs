@@ -57,6 +57,19 @@ impl Api {
         Ok(planned)
     }
 
+    /// How many runs of a deployment are under way: pending, running or on their way to being cancelled.
+    pub async fn runs_under_way(&self, deployment: &str) -> Result<u64, ApiError> {
+        let body = json!({
+            "flow_runs": {
+                "deployment_id": {"any_": [deployment]},
+                "state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}},
+            },
+        });
+        let call = Call::new(Method::POST, "/flow_runs/count", "the runs under way").body(&body);
+        let answer = self.client.send(&call).await?;
+        answer.body.as_u64().ok_or_else(|| call.garbled("it holds no number"))
+    }
+
     async fn scheduled_page(&self, ids: &[&String], page: usize) -> Result<(Vec<Value>, bool), ApiError> {
         let limit = self.client.page.load(std::sync::atomic::Ordering::Relaxed);
         let body = json!({

@@ -92,6 +92,22 @@ The server drops a key that newer ones know, without a word. It is left out: oth
 missing. The message names the key and the version that knows it; upgrade the server, or remove the key.",
     },
     Page {
+        code: "E0415",
+        title: "What is to be replaced contradicts itself",
+        text: "\
+`lifecycle: { replaces: old-name }` gives a deployment a new name: it is made under the new one, and the deployment of
+the old name in the same flow is deleted. So the old name cannot be its own, cannot still be declared, and only one
+declaration can replace it.",
+    },
+    Page {
+        code: "E0416",
+        title: "What is to be replaced is not of this scope",
+        text: "\
+The deployment that `lifecycle: { replaces: old-name }` names exists, but this scope does not own it: it is not in its
+ledger. Nothing is deleted that is not ours. Write `adopt: true` beside `replaces` to take it over; to leave it alone,
+remove `replaces`, also when the renaming is long done and somebody else has used the old name since.",
+    },
+    Page {
         code: "W0420",
         title: "A flow was compared by the name of its function",
         text: "\

@@ -504,6 +504,13 @@ impl Reader<'_> {
                 self.error("E0152", key, format!("`{word}` is not a key of `lifecycle`"), help);
             }
         }
+        if let Some(old) = lifecycle.get("replaces") {
+            let name = old.as_str().unwrap_or_default();
+            if name.is_empty() || name.contains(['/', '%', '&', '>', '<']) {
+                let message = "`replaces` is the name that the deployment had before, without its flow";
+                self.error("E0152", old, message.to_owned(), "write `lifecycle: { replaces: old-name }`");
+            }
+        }
         match self.free(lifecycle) {
             Tree::Map(map) => map,
             _ => Map::new(),

@@ -21,10 +21,27 @@ pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: 
                 taken.push(id_of(found));
                 replace(automation, found, owner.as_deref(), wanted.strict, ledger, planned);
             }
-            None => create(automation, ledger, planned),
+            None => create(automation, former(automation, wanted, observed, ledger), wanted.strict, ledger, planned),
         }
     }
-    removed(wanted, observed, ledger, planned);
+    removed(wanted, &wanted.key, observed, ledger, planned);
+    if let Some(old) = &wanted.replaces {
+        removed(wanted, &old.key, observed, ledger, planned);
+    }
+}
+
+/// The automation that the deployment which is replaced has in its place.
+fn former<'a>(
+    automation: &Automation,
+    wanted: &Deployment,
+    observed: &'a Observed,
+    ledger: &'a Ledger,
+) -> Option<(&'a Value, &'a Declared)> {
+    let old = wanted.replaces.as_ref()?;
+    let name = automation.key.name.strip_prefix(&wanted.key.name)?;
+    let owned = ledger.owned.get(&Key::new(Kind::Automation, format!("{}{name}", old.key.name)))?;
+    let found = observed.automations.iter().find(|found| id_of(found) == owned.id)?;
+    Some((found, &owned.declared))
 }
 
 /// An automation is known by the ledger's id, then by its owner and its name.
@@ -57,9 +74,19 @@ fn id_of(found: &Value) -> String {
     found["id"].as_str().unwrap_or_default().to_owned()
 }
 
-fn create(wanted: &Automation, ledger: &Ledger, planned: &mut Planned) {
+fn create(
+    wanted: &Automation,
+    former: Option<(&Value, &Declared)>,
+    strict: bool,
+    ledger: &Ledger,
+    planned: &mut Planned,
+) {
     let because = if ledger.owned.contains_key(&wanted.key) { Because::Drift } else { Because::Git };
-    let write = Write::CreateAutomation(Box::new(wanted.made.clone()));
+    let made = former.map(|(found, owned)| {
+        let ids = &planned.ids;
+        beside(&wanted.made, found, &diff::Sides { owned, digest_key: &ledger.digest_key, strict, ids })
+    });
+    let write = Write::CreateAutomation(Box::new(made.unwrap_or_else(|| wanted.made.clone())));
     planned.push(change(wanted, Action::Create, because, declared_fields(wanted)), vec![write]);
 }
 
@@ -150,9 +177,9 @@ fn differences(body: &Tree, found: &Value, was_secret: bool) -> Vec<FieldChange>
         .collect()
 }
 
-/// Automations that we made for this deployment and whose trigger left git.
-fn removed(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
-    let prefix = format!("{}/", wanted.key.name);
+/// Automations that we made for a deployment and whose trigger left git.
+fn removed(wanted: &Deployment, of: &Key, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
+    let prefix = format!("{}/", of.name);
     for (key, owned) in &ledger.owned {
         let ours = key.kind == Kind::Automation && key.name.starts_with(&prefix);
         if !ours || wanted.automations.iter().any(|automation| automation.key == *key) {
@@ -169,7 +196,8 @@ fn removed(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &
             origin: Some(wanted.origin.clone()),
             fields: Vec::new(),
             impact: Vec::new(),
-            after: Vec::new(),
+            // What is replaced keeps its automations until the new one is there.
+            after: if *of == wanted.key { Vec::new() } else { vec![wanted.key.clone()] },
         };
         planned.push(change, vec![Write::DeleteAutomation { id: owned.id.clone() }]);
     }

@@ -13,7 +13,7 @@ use crate::resource::deployment::{FIELDS, found, owns_its_limit};
 
 use super::diff::{self, Sides};
 use super::want::{Declared, Deployment, Observed, Write};
-use super::{Planned, schedules};
+use super::{Planned, renames, schedules};
 
 const VARIABLES: &str = "job_variables";
 
@@ -21,8 +21,16 @@ const VARIABLES: &str = "job_variables";
 pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, now: Timestamp, planned: &mut Planned) {
     planned.declared.insert(wanted.key.clone(), declared(wanted, &ledger.digest_key));
     match observed.deployments.get(&wanted.key) {
-        None => create(wanted, ledger, now, planned),
-        Some(answer) => update(wanted, answer, &observed.abilities, ledger, now, planned),
+        None => match renames::old(wanted, observed) {
+            Some(old) => renames::replace(wanted, old, ledger, now, planned),
+            None => create(wanted, ledger, now, planned),
+        },
+        Some(answer) => {
+            update(wanted, answer, &observed.abilities, ledger, now, planned);
+            if let Some(old) = renames::old(wanted, observed) {
+                renames::finish(wanted, old, planned);
+            }
+        }
     }
 }
 
@@ -112,11 +120,11 @@ fn hold_job_variables(key: &Key, version: &str, sides: &Sides<'_>, planned: &mut
 }
 
 /// Deployments refer to other objects by name.
-static NO_IDS: BTreeMap<Key, String> = BTreeMap::new();
+pub(super) static NO_IDS: BTreeMap<Key, String> = BTreeMap::new();
 
-type Patch = BTreeMap<String, Tree>;
+pub(super) type Patch = BTreeMap<String, Tree>;
 
-fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> (Vec<FieldChange>, Patch) {
+pub(super) fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> (Vec<FieldChange>, Patch) {
     let (mut changes, mut patch) = (Vec::new(), Patch::new());
     for field in FIELDS.iter().filter(|field| field.compare != Compare::Along) {
         if is_ignored(wanted, field.name) {
@@ -171,7 +179,7 @@ fn complete(patch: &mut Patch, wanted: &Deployment, answer: &Value) {
     }
 }
 
-fn change(wanted: &Deployment, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
+pub(super) fn change(wanted: &Deployment, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
     let pool = wanted.fields.get("work_pool_name").and_then(Tree::as_str);
     Change {
         key: wanted.key.clone(),

@@ -18,7 +18,7 @@ use crate::resource::deployment::FORBIDDEN_IN_NAMES;
 use crate::resource::schema_check;
 
 use super::resolve::{Filled, MOST_TOLD, plain};
-use super::want::{Automation, Deployment};
+use super::want::{Automation, Deployment, Replaces};
 
 /// What is known of a flow.
 #[derive(Clone, Debug)]
@@ -99,6 +99,7 @@ impl Desire<'_> {
         fields.insert("parameter_openapi_schema".to_owned(), self.parameter_schema());
         self.check_parameters(&fields);
         Some(Deployment {
+            replaces: self.replaces(&flow),
             key,
             flow,
             name,
@@ -429,6 +430,16 @@ impl Desire<'_> {
             Some(step) => Tree::List(vec![step.clone()]),
             None => directory_step(&self.around.directory),
         }
+    }
+
+    fn replaces(&self, flow: &str) -> Option<Replaces> {
+        let lifecycle = &self.filled.selected.declaration.lifecycle;
+        let old = lifecycle.get("replaces").and_then(Tree::as_str)?;
+        Some(Replaces {
+            key: Key::deployment(flow, old),
+            adopt: lifecycle.get("adopt") == Some(&Tree::Bool(true)),
+            origin: self.filled.place(&Path::of("lifecycle").key("replaces")),
+        })
     }
 
     fn ignored(&self) -> BTreeSet<String> {

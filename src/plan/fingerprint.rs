@@ -36,6 +36,7 @@ pub fn fingerprint(wanted: &Deployment, owned: Option<&Owned>, key: &[u8]) -> Op
         "slas": slas,
         "ignore_drift": wanted.ignore_drift,
         "strict": wanted.strict,
+        "replaces": wanted.replaces.as_ref().map(|old| old.key.to_string()),
     });
     Some(keyed_digest(key, &whole))
 }
@@ -100,6 +101,7 @@ mod tests {
             slas: None,
             ignore_drift: BTreeSet::new(),
             strict: false,
+            replaces: None,
         }
     }
 

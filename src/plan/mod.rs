@@ -10,6 +10,7 @@ pub mod fingerprint;
 pub mod objects;
 pub mod order;
 pub mod prune;
+pub mod renames;
 pub mod resolve;
 pub mod resources;
 pub mod same;

@@ -8,7 +8,7 @@ use crate::model::plan::{Action, Because, Change, Held};
 use crate::model::{Key, Kind, Tree};
 use crate::render::references;
 
-use super::Planned;
+use super::{Planned, renames};
 use super::want::{Desired, Observed, Write};
 
 /// Up to so many objects of ours, any number of them may be deleted unasked: a share of few says nothing.
@@ -28,7 +28,9 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &m
     if !desired.complete {
         return;
     }
-    let left: Vec<&Key> = orphans(desired, ledger).filter(|key| !planned.gone.contains(key)).collect();
+    // What is replaced goes with the change that replaces it, and what hangs on it as well.
+    let stays = |key: &Key| planned.gone.contains(key) || renames::is_replaced(key, desired);
+    let left: Vec<&Key> = orphans(desired, ledger).filter(|key| !stays(key)).collect();
     let used = used(desired);
     let mut going = Vec::new();
     for key in left {

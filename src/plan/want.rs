@@ -35,6 +35,19 @@ pub struct Deployment {
     pub ignore_drift: BTreeSet<String>,
     /// Whether every field is ours, declared or not.
     pub strict: bool,
+    /// The deployment whose place it takes.
+    pub replaces: Option<Replaces>,
+}
+
+/// A deployment of the same flow under another name, which is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaces {
+    /// `deployment flow/old-name`
+    pub key: Key,
+    /// Whether it goes even if it is nobody's.
+    pub adopt: bool,
+    /// Where that is declared.
+    pub origin: Origin,
 }
 
 /// An automation as it should be.
@@ -169,6 +182,13 @@ pub enum Write {
         patch: BTreeMap<String, Tree>,
         /// Its schedules that change.
         schedules: Vec<ScheduleWrite>,
+    },
+    /// Deletes a deployment whose place another one has taken.
+    DeleteDeployment {
+        /// Its id.
+        id: String,
+        /// What it was called.
+        key: Key,
     },
     /// Makes an automation.
     CreateAutomation(Box<triggers::Automation>),

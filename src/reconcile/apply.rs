@@ -272,6 +272,11 @@ impl Applying<'_> {
                 Arc::make_mut(&mut self.ids).insert(key.clone(), id.clone());
                 let declared = self.planned.declared.get(&key).cloned().unwrap_or_default();
                 keeper.record(&key, id, declared, self.planned.keeps.contains(&key));
+                for write in self.planned.writes.get(&key).into_iter().flatten() {
+                    if let Write::DeleteDeployment { key: old, .. } = write {
+                        keeper.forget(old);
+                    }
+                }
                 Outcome::Done
             }
             Ok(None) => {
@@ -328,6 +333,10 @@ impl Sender {
                 }
                 self.timetable(id, schedules).await?;
                 Ok(Some(id.clone()))
+            }
+            Write::DeleteDeployment { id: old, .. } => {
+                self.api.delete_deployment(old).await?;
+                Ok(id)
             }
             Write::CreateAutomation(made) => Ok(Some(self.api.create_automation(&self.automation(made)).await?)),
             Write::ReplaceAutomation { id, made } => {

@@ -14,6 +14,7 @@ use crate::model::tree::Unknown;
 use crate::model::{Abilities, Key, Kind, Map, Secret, Tree};
 use crate::plan;
 use crate::plan::desire::{FlowAnswer, Surroundings, desired as desire};
+use crate::plan::renames;
 use crate::plan::resolve::{Facts, Filled, questions};
 use crate::plan::want::{Desired, Observed, Policy};
 use crate::render::{Blocks, references};
@@ -190,6 +191,8 @@ pub fn desired(pass: &Pass<'_>, builds: &Builds, now: Timestamp, diagnostics: &m
     }
     ignore(pass, &mut out);
     plan::server::fit(&mut out, &pass.asked.abilities(pass.api), diagnostics);
+    diagnostics.extend(renames::check(&out));
+    unselected(pass, &out, diagnostics);
     out
 }
 
@@ -244,6 +247,33 @@ fn twice(
                 .help("remove one of them, or give it another name");
         diagnostics.push(warning);
     }
+}
+
+/// What is replaced may be declared where nobody looked: with a selection only some declarations are filled.
+fn unselected(pass: &Pass<'_>, desired: &Desired, diagnostics: &mut Vec<Diagnostic>) {
+    for wanted in desired.deployments.values() {
+        let Some((old, mine)) = wanted.replaces.as_ref().zip(pass.filled.iter().find(|one| is_of(one, wanted))) else {
+            continue;
+        };
+        if desired.deployments.contains_key(&old.key) {
+            continue;
+        }
+        let name = old.key.name.rsplit('/').next();
+        let all = pass.reading.files.iter().flat_map(|file| &file.declarations);
+        let entrypoint = mine.selected.declaration.entrypoint();
+        let other = all.into_iter().find(|other| {
+            other.name() == name && other.file == mine.selected.declaration.file && other.entrypoint() == entrypoint
+        });
+        if let Some(other) = other.filter(|_| entrypoint.is_some()) {
+            let message = format!("`{}` is to be replaced and is still declared", old.key);
+            let error = Diagnostic::error("E0415", message).at(old.origin.clone(), "");
+            diagnostics.push(error.at(other.origin(), "declared here").help("remove one of the two"));
+        }
+    }
+}
+
+fn is_of(filled: &Filled, wanted: &crate::plan::want::Deployment) -> bool {
+    filled.selected.declaration.origin() == wanted.origin
 }
 
 /// The project's `ignore_drift`.
@@ -315,6 +345,8 @@ pub async fn observe(
     let needed = things::needed(desired, ledger);
     let last = |key: &Key| Some(key.name.rsplit_once('/')?.1.to_owned());
     names.extend(needed.iter().filter(|key| key.kind == Kind::Deployment).filter_map(last));
+    let replaced = desired.deployments.values().filter_map(|wanted| wanted.replaces.as_ref());
+    names.extend(replaced.filter_map(|old| Some(old.key.name.rsplit_once('/')?.1.to_owned())));
     // What an interrupted pass was about to make is looked for by name.
     let pending = ledger.pending.iter().filter(|key| key.kind == Kind::Deployment);
     names.extend(pending.filter_map(|key| Some(key.name.rsplit_once('/')?.1.to_owned())));

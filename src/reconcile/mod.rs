@@ -19,6 +19,7 @@ mod owners;
 mod probe;
 pub mod read;
 mod remember;
+mod renames;
 mod sight;
 mod things;
 mod usage;
@@ -272,6 +273,7 @@ impl<'a> Pass<'a> {
         things::dangling(None, &mut decided);
         owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
         self.plan(&mut decided);
+        renames::respect(api, &self.reading.scope, &mut decided).await?;
         Ok(decided)
     }
 

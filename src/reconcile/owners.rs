@@ -125,12 +125,17 @@ pub(super) async fn refuse_foreign(api: &Api, scope: &str, decided: &mut Decided
 }
 
 fn refusal(change: &Change, owner: &str) -> Diagnostic {
-    let message = format!("`{}` belongs to the scope `{owner}`", change.key);
+    foreign(&change.key, owner, change.origin.as_ref())
+}
+
+/// What belongs to another scope.
+pub(super) fn foreign(key: &Key, owner: &str, origin: Option<&Origin>) -> Diagnostic {
+    let message = format!("`{key}` belongs to the scope `{owner}`");
     let refusal = Diagnostic::error("E0410", message).help(format!(
         "declare it in one place only; if it moved here, let go of it there first; if `{owner}` is what this scope was \
          called before, give `reconcile.yaml` that `name` again"
     ));
-    match &change.origin {
+    match origin {
         Some(origin) => refusal.at(origin.clone(), "declared here as well"),
         None => refusal,
     }

@@ -29,6 +29,7 @@ mod probe;
 mod properties;
 mod python_helper;
 mod remembered;
+mod renames;
 mod render;
 mod saved_plans;
 mod schedules;

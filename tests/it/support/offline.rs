@@ -169,6 +169,10 @@ impl World {
                 self.deployments.insert(key.clone(), answer);
                 id
             }
+            Write::DeleteDeployment { key, .. } => {
+                self.deployments.remove(key);
+                id
+            }
             Write::CreateAutomation(made) => {
                 let id = self.new_id("automation");
                 let mut body = self.automation(made);
