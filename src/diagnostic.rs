@@ -2,6 +2,8 @@
 //!
 //! Diagnostics are collected, never thrown at the first: one pass over the files reports everything.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::model::Origin;
@@ -98,6 +100,9 @@ pub fn without_echoes(told: usize, diagnostics: &mut Vec<Diagnostic>) {
     let is_echo = |d: &Diagnostic| d.origin().is_some_and(|at| wrong.iter().any(|w| holds(w, at) || holds(at, w)));
     let rest = diagnostics.split_off(told);
     diagnostics.extend(rest.into_iter().filter(|d| !is_echo(d)));
+    // What several aliases lead to is wrong once.
+    let mut seen = BTreeSet::new();
+    diagnostics.retain(|d| d.labels.is_empty() || seen.insert((d.code, d.message.clone(), d.origin().cloned())));
 }
 
 /// Longer words, in bytes, are nobody's typing error. Comparing two takes time and memory in the product of their lengths.
@@ -137,6 +142,7 @@ mod tests {
             Diagnostic::error("E0182", "says nothing").at(at(5, 25), ""),
             Diagnostic::error("E0160", "missing").at(at(12, 13), ""),
             Diagnostic::error("E0161", "another place").at(at(30, 40), ""),
+            Diagnostic::error("E0161", "another place").at(at(30, 40), "by an alias"),
         ];
         without_echoes(2, &mut all);
         assert_eq!(all.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0185", "W0141", "E0161"]);

@@ -359,19 +359,19 @@ pub struct ApplyArgs {
     #[command(flatten)]
     pub selecting: Selecting,
     /// Apply a plan that `plan --out FILE` wrote, if planning again still gives the same
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Applying")]
     pub plan: Option<PathBuf>,
     /// Apply without asking
-    #[arg(long, short = 'y')]
+    #[arg(long, short = 'y', help_heading = "Applying")]
     pub yes: bool,
     /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
-    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time, help_heading = "Applying")]
     pub lock_timeout: Option<Duration>,
     /// How a pass may rest on the one before.
     #[command(flatten)]
     pub drift: DriftArgs,
     /// Exit with 2 when something was held back instead of 0
-    #[arg(long)]
+    #[arg(long, help_heading = "Applying")]
     pub fail_on_held: bool,
     /// Show every change and whole values
     #[arg(long, help_heading = "Output")]

@@ -16,7 +16,7 @@ mod schema;
 mod shell;
 mod validate;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 pub use args::Cli;
 pub use exit::Exit;
@@ -25,7 +25,8 @@ use args::Command;
 
 /// Runs one command line and gives the exit code of the process.
 pub fn run() -> i32 {
-    let cli = match Cli::try_parse() {
+    let parsed = shell::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
@@ -33,8 +34,8 @@ pub fn run() -> i32 {
         return exit::wrong_usage(&neither_command_nor_directory(path)).code();
     }
     match cli.command {
-        Some(Command::Completions { shell }) => shell::completions(&mut Cli::command(), shell),
-        Some(Command::Man { ref command }) => shell::man(Cli::command(), command.as_deref()),
+        Some(Command::Completions { shell }) => shell::completions(&mut shell::command(), shell),
+        Some(Command::Man { ref command }) => shell::man(shell::command(), command.as_deref()),
         Some(Command::Explain { ref code }) => explain::run(&cli.global, code.as_deref()),
         Some(Command::Schema { name }) => schema::run(&cli.global, name),
         _ => with_runtime(cli),

@@ -7,6 +7,27 @@ use clap_complete::Shell;
 
 use super::exit::{Exit, failed, wrong_usage};
 
+/// Flags that say which API to talk to, and how.
+const CONNECTION: [&str; 6] = ["api_url", "api_key_file", "profile", "local", "timeout", "parallelism"];
+/// Flags that say what is declared.
+const PROJECT: [&str; 3] = ["project", "env", "python"];
+
+/// The command line; flags that mean nothing to a command are accepted there, and not listed.
+pub fn command() -> Command {
+    let mut root = <super::Cli as clap::CommandFactory>::command();
+    // Only now the flags of every command are those of each.
+    root.build();
+    // In place: the flags of a built command must keep their order.
+    let quiet = |command: Command, hidden: &[&str]| {
+        command.mut_args(|arg| if hidden.contains(&arg.get_id().as_str()) { arg.hide(true) } else { arg })
+    };
+    let both = [&CONNECTION[..], &PROJECT[..]].concat();
+    for name in ["explain", "schema", "completions", "man"] {
+        root = root.mut_subcommand(name, |one| quiet(one, &both));
+    }
+    root.mut_subcommand("validate", |one| quiet(one, &[&CONNECTION[..], &["python"][..]].concat()))
+}
+
 /// Prints a completion script.
 pub fn completions(command: &mut Command, shell: Shell) -> Exit {
     let mut script = Vec::new();

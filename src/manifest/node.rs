@@ -102,6 +102,17 @@ impl Node {
         self.value == Value::Null
     }
 
+    /// The key that a path ends with, or the nearest node above it.
+    pub fn nearest_key(&self, path: &Path) -> &Node {
+        let mut above = path.clone();
+        let Some(last) = above.0.pop() else { return self };
+        let holder = self.nearest(&above);
+        match &last {
+            Seg::Key(key) => holder.entry(key).map_or(holder, |(key, _)| key),
+            Seg::Item(_) => self.nearest(path),
+        }
+    }
+
     /// The node at a path, or the nearest one above it: diagnostics about values that were derived point there.
     pub fn nearest(&self, path: &Path) -> &Node {
         let mut node = self;

@@ -291,8 +291,12 @@ impl Reader<'_> {
             problems.truncate(MOST_PROBLEMS);
         }
         for problem in problems {
-            let origin = Origin::new(self.file.clone(), node.nearest(&problem.path).span);
-            self.diagnostics.push(problem.at(origin));
+            // What counts for nothing is the key, whatever its value.
+            let node = match problem.code {
+                "W0190" | "W0192" | "W0193" => node.nearest_key(&problem.path),
+                _ => node.nearest(&problem.path),
+            };
+            self.diagnostics.push(problem.at(Origin::new(self.file.clone(), node.span)));
         }
     }
 

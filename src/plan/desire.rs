@@ -373,10 +373,11 @@ impl Desire<'_> {
         let FlowAnswer::Known(facts) = self.flow else { return };
         let Some(parameters) = fields.get("parameters").filter(|_| enforced) else { return };
         let is_template = self.around.symbolic && super::compare::has_template(parameters);
-        if is_template || parameters.any(&|tree| tree.get("__prefect_kind").is_some()) {
+        if is_template {
             return;
         }
         let Some(value) = parameters.revealed(&|_| None) else { return };
+        let Some(value) = schema_check::hydrated(&value) else { return };
         for misfit in schema_check::parameters(&value, &facts.schema) {
             let path = join(&Path::of("parameters"), &misfit.path);
             let message = format!("`{path}` does not fit the flow `{}`: {}", facts.name, misfit.why);

@@ -12,7 +12,7 @@ use crate::manifest::node::Value as NodeValue;
 use crate::manifest::select::Selected;
 use crate::model::{Map, Origin, Path, Seg, Tree};
 use crate::render::{
-    Blocks, Filling, Missing, Note, TemplateProblem, env_as_values, fill, fill_blocks_except, fill_variables,
+    Became, Blocks, Filling, Missing, Note, TemplateProblem, env_as_values, fill, fill_blocks_except, fill_variables,
     references, references_except,
 };
 use crate::resource::deployment::FORBIDDEN_IN_NAMES;
@@ -215,8 +215,15 @@ impl Filler<'_> {
             pending: false,
         };
         // What the environment lacks is told by the last pass, which takes it away.
-        let filled = fill(&tree, &env, &mut Vec::new())?;
+        let mut unset = Vec::new();
+        let filled = fill(&tree, &env, &mut unset)?;
         notes.iter().take(MOST_TOLD).for_each(|note| self.note(note));
+        for note in unset.iter().filter(|note| note.became == Became::Dropped).take(MOST_TOLD) {
+            // Prefect takes it out of the list before any step has run.
+            let help = "give the whole list as one output, or put text beside the placeholder";
+            let origin = self.selected.declaration.origin_of(&note.path);
+            self.diagnostics.push(note.diagnostic().at(origin, "").help(help));
+        }
         Ok(filled.unwrap_or(Tree::Null))
     }
 

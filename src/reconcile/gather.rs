@@ -180,9 +180,13 @@ pub fn desired(pass: &Pass<'_>, builds: &Builds, now: Timestamp, diagnostics: &m
     }
     let mut versions = Versions::new(pass);
     for filled in &pass.filled {
-        let Some(flow) = pass.flows.of(filled) else { continue };
         let (outputs, pending) = builds.of(filled);
         let around = surroundings(pass, filled, &outputs, pending, &mut versions, now);
+        let Some(flow) = pass.flows.of(filled) else {
+            // Its flow is invalid, which is told already; what else is wrong is told as well.
+            let _ = desire(filled, &FlowAnswer::AtApply { name: None }, &around, diagnostics);
+            continue;
+        };
         // Nobody can say that something left git while a deployment's name is not known.
         out.complete &= !matches!(flow, FlowAnswer::AtApply { name: None });
         let Some(deployment) = desire(filled, flow, &around, diagnostics) else { continue };

@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
             Some(path) => Some(self.inside(path)?),
             None => [RepoPath::new("reconcile.yaml"), RepoPath::new("reconcile.yml")]
                 .into_iter()
-                .find(|path| matches!(self.worktree.read(path), Ok(Some(_)))),
+                .find(|path| !matches!(self.worktree.read(path), Ok(None) | Err(SourceError::Private { .. }))),
         };
         let Some(path) = path else { return Ok(Project::default()) };
         let Some(root) = self.parsed(&path)? else { return Ok(Project::default()) };
@@ -325,7 +325,18 @@ impl<'a> Reader<'a> {
 
     /// Reads and parses one file; its problems are kept, and what it may have declared is then unknown.
     fn parsed(&mut self, path: &RepoPath) -> Result<Option<Node>, PassError> {
-        let Some(bytes) = self.worktree.read(path)? else { return Ok(None) };
+        let bytes = match self.worktree.read(path) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(None),
+            Err(SourceError::TooLarge { limit, .. }) => {
+                self.complete = false;
+                let message = format!("`{path}` is larger than {} MiB", limit >> 20);
+                let error = Diagnostic::error("E0101", message).at(Origin::whole(path.clone()), "");
+                self.diagnostics.push(error.help("keep large data out of it, or exclude it in reconcile.yaml"));
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.texts.insert(path.clone(), Arc::from(String::from_utf8_lossy(&bytes)));
         match yaml::read(path, &bytes) {
             Ok(document) => {

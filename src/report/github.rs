@@ -26,10 +26,15 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> String {
         Severity::Warning => "warning",
         Severity::Note => "notice",
     };
-    let text = match &diagnostic.help {
-        Some(help) => format!("{}\nhelp: {help}", diagnostic.message),
-        None => diagnostic.message.clone(),
-    };
+    let mut text = diagnostic.message.clone();
+    // An annotation has one place; the others are words.
+    for label in diagnostic.labels.iter().skip(1) {
+        let told = if label.text.is_empty() { "see also" } else { &label.text };
+        text.push_str(&format!("\n{told}: {}:{}", label.origin.file, label.origin.span.line));
+    }
+    if let Some(help) = &diagnostic.help {
+        text.push_str(&format!("\nhelp: {help}"));
+    }
     command(level, diagnostic.origin(), diagnostic.code, &text)
 }
 

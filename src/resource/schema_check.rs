@@ -32,6 +32,45 @@ pub fn job_variables(variables: &Value, base_job_template: &Value, creating: boo
     }
 }
 
+/// Parameters with the values that `__prefect_kind: json` and `none` stand for, as the server takes them
+/// (`prefect/utilities/schema_tools/hydration.py`, 3.8.8). None where the server alone knows a value: templates,
+/// variables of the workspace, and JSON that does not parse.
+pub fn hydrated(parameters: &Value) -> Option<Value> {
+    Some(hydrate(parameters)?.unwrap_or_else(|| json!({})))
+}
+
+/// The outer none: unknown. The inner one: taken out of what holds it.
+fn hydrate(value: &Value) -> Option<Option<Value>> {
+    match value {
+        Value::Object(map) => match map.get("__prefect_kind").map(|kind| (kind.as_str(), map.get("value"))) {
+            None => {
+                let mut out = Map::new();
+                for (key, value) in map {
+                    if let Some(value) = hydrate(value)? {
+                        out.insert(key.clone(), value);
+                    }
+                }
+                Some(Some(Value::Object(out)))
+            }
+            Some((Some("json"), None)) => Some(None),
+            Some((Some("json"), Some(value))) => {
+                let value = if value.is_object() { hydrate(value)? } else { Some(value.clone()) };
+                match value {
+                    Some(Value::String(text)) => serde_json::from_str(&text).ok().map(Some),
+                    other => Some(other),
+                }
+            }
+            Some((Some("none"), Some(value))) => hydrate(value),
+            Some(_) => None,
+        },
+        Value::Array(items) => {
+            let items: Option<Vec<Option<Value>>> = items.iter().map(hydrate).collect();
+            Some(Some(Value::Array(items?.into_iter().flatten().collect())))
+        }
+        other => Some(Some(other.clone())),
+    }
+}
+
 /// Checks a deployment's parameters against its flow's schema.
 pub fn parameters(parameters: &Value, schema: &Value) -> Vec<Misfit> {
     check(parameters, schema, false)
@@ -198,6 +237,22 @@ fn schema_takes_text(schema: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_for_json_is_checked_as_what_it_stands_for() {
+        let kind = |kind: &str, value: Value| json!({"__prefect_kind": kind, "value": value});
+        let of = |value: Value| hydrated(&json!({"a": value, "b": 1}));
+        assert_eq!(of(kind("json", json!("[1, 2]"))), Some(json!({"a": [1, 2], "b": 1})));
+        assert_eq!(of(kind("json", json!(7))), Some(json!({"a": 7, "b": 1})));
+        assert_eq!(of(json!({"__prefect_kind": "json"})), Some(json!({"b": 1})));
+        assert_eq!(
+            of(json!([{"__prefect_kind": "json"}, kind("none", json!({"x": 1}))])),
+            Some(json!({"a": [{"x": 1}], "b": 1}))
+        );
+        assert_eq!(of(kind("json", json!("{"))), None);
+        assert_eq!(of(json!({"__prefect_kind": "jinja", "template": "{{ x }}"})), None);
+        assert_eq!(of(json!([{"__prefect_kind": "workspace_variable", "variable_name": "v"}])), None);
+    }
 
     fn template(properties: Value) -> Value {
         json!({"variables": {"type": "object", "properties": properties, "required": ["image"]}})

@@ -17,6 +17,12 @@ pub enum SourceError {
         /// What the system says.
         source: io::Error,
     },
+    /// There is nothing at the given path.
+    #[error("there is no file or directory `{path}`")]
+    Missing {
+        /// As given.
+        path: PathBuf,
+    },
     /// The given path is neither a directory nor a file with a readable name.
     #[error("open `{path}`: it is neither a directory nor a file")]
     NotASource {
@@ -111,6 +117,9 @@ impl SourceError {
                  origin {}`",
                 revision.strip_prefix("origin/").unwrap_or(revision)
             )),
+            SourceError::Missing { .. } => Some(
+                "give the directory that declares what should be, a file in it, or an entrypoint `file.py:flow`".to_owned(),
+            ),
             SourceError::Open { .. }
             | SourceError::NotASource { .. }
             | SourceError::Glob(_)
@@ -132,7 +141,8 @@ impl SourceError {
                 source.kind(),
                 io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::ResourceBusy
             ),
-            SourceError::NotASource { .. }
+            SourceError::Missing { .. }
+            | SourceError::NotASource { .. }
             | SourceError::Glob(_)
             | SourceError::Outside { .. }
             | SourceError::GitInternal { .. }

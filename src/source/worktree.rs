@@ -33,7 +33,10 @@ impl Worktree {
     /// # Errors
     /// When there is nothing at the path, or neither a directory nor a file.
     pub fn open(path: &Path) -> Result<Worktree, SourceError> {
-        let failed = |source| SourceError::Open { path: path.to_owned(), source };
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => SourceError::Missing { path: path.to_owned() },
+            _ => SourceError::Open { path: path.to_owned(), source },
+        };
         let kind = fs::metadata(path).map_err(failed)?.file_type();
         let (dir, selected) = if kind.is_dir() {
             (path, None)

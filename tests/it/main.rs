@@ -40,6 +40,7 @@ mod source;
 mod steps;
 mod support;
 mod templating;
+mod told;
 mod triggers;
 mod version_info;
 mod yaml;
