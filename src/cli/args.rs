@@ -141,6 +141,8 @@ pub enum SchemaName {
     Project,
     /// prefect.yaml, strictly
     Prefect,
+    /// Resource files: blocks, variables, pools, limits, automations
+    Resources,
     /// `plan --json` and `plan --out`
     Plan,
     /// `apply --json`

@@ -13,6 +13,7 @@ impl SchemaName {
         match self {
             SchemaName::Project => manifest::schema::project(),
             SchemaName::Prefect => manifest::schema::prefect(),
+            SchemaName::Resources => manifest::schema::resources(),
             SchemaName::Plan => report::schema::plan(),
             SchemaName::Report => report::schema::report(),
         }
@@ -20,9 +21,10 @@ impl SchemaName {
 }
 
 /// The schemas, each with what it describes.
-const ALL: [(&str, &str); 4] = [
+const ALL: [(&str, &str); 5] = [
     ("project", "reconcile.yaml"),
     ("prefect", "prefect.yaml, strictly: unknown keys are errors"),
+    ("resources", "resource files: blocks, variables, pools, limits, automations"),
     ("plan", "`plan --json` and `plan --out`"),
     ("report", "`apply --json`"),
 ];
@@ -36,7 +38,7 @@ pub fn run(global: &Global, name: Option<SchemaName>) -> Exit {
             output::result(&format!("{:#}", Value::Array(all)));
         }
         None => {
-            let lines: Vec<String> = ALL.iter().map(|(name, of)| format!("{name:<9}{of}\n")).collect();
+            let lines: Vec<String> = ALL.iter().map(|(name, of)| format!("{name:<11}{of}\n")).collect();
             output::result(&lines.concat());
         }
     }

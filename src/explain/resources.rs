@@ -156,4 +156,21 @@ lists them. Quote a version, which YAML may read as a number.
 
     schema: { version: \"0.5.8\" }",
     },
+    Page {
+        code: "W0721",
+        title: "A secret stands in a file in clear",
+        text: "\
+The type of the block says that this field is secret, and everybody who can read the repository can read it here.
+Take it from the environment, from a file or from an encrypted file, and replace the secret where it came from: it
+stays in the history of git.
+
+    aws_secret_access_key: { from_env: AWS_SECRET_ACCESS_KEY }",
+    },
+    Page {
+        code: "W0722",
+        title: "A field of a block is not known",
+        text: "\
+The server stores any field, also one that is misspelt, and nothing would read it. The fields are those of the newest
+schema that Prefect 3.8.8 knows; a newer collection may have more of them.",
+    },
 ];

@@ -7,6 +7,8 @@ use super::limits::STRATEGIES;
 use super::prefect_yaml::VERSION_TYPES;
 use super::project::DEFAULT_INCLUDE;
 
+pub use super::resources::schema::resources;
+
 /// The dialect of all of them.
 pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -23,30 +25,30 @@ pub fn head(file: &str, title: &str, description: &str) -> Value {
     })
 }
 
-fn told(mut schema: Value, description: &str) -> Value {
+pub(super) fn told(mut schema: Value, description: &str) -> Value {
     schema["description"] = json!(description);
     schema
 }
 
-fn object(properties: Value) -> Value {
+pub(super) fn object(properties: Value) -> Value {
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
-fn text() -> Value {
+pub(super) fn text() -> Value {
     json!({ "type": "string" })
 }
 
-fn texts() -> Value {
+pub(super) fn texts() -> Value {
     json!({ "type": "array", "items": { "type": "string" } })
 }
 
-fn or_null(mut schema: Value) -> Value {
+pub(super) fn or_null(mut schema: Value) -> Value {
     let kind = schema["type"].take();
     schema["type"] = json!([kind, "null"]);
     schema
 }
 
-fn template() -> Value {
+pub(super) fn template() -> Value {
     json!({ "type": "string", "pattern": TEMPLATE })
 }
 
@@ -92,7 +94,7 @@ pub fn prefect() -> Value {
     schema
 }
 
-fn reference(name: &str) -> Value {
+pub(super) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{name}") })
 }
 
@@ -196,7 +198,7 @@ fn schedule() -> Value {
     schema
 }
 
-fn trigger(outer: bool) -> Value {
+pub(super) fn trigger(outer: bool) -> Value {
     let seconds = || json!({ "type": ["number", "string"] });
     let mut properties = json!({
         "type": told(
@@ -244,7 +246,7 @@ fn trigger(outer: bool) -> Value {
     object(properties)
 }
 
-fn labels() -> Value {
+pub(super) fn labels() -> Value {
     or_template(json!({
         "type": "object",
         "additionalProperties": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
@@ -282,7 +284,7 @@ fn step() -> Value {
     })
 }
 
-fn lifecycle() -> Value {
+pub(super) fn lifecycle() -> Value {
     object(json!({
         "prune": told(json!({ "type": "boolean" }), "false: it is never deleted when it leaves git."),
         "ignore_drift": told(texts(), "Fields whose drift is nobody's business, such as `paused`."),

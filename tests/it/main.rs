@@ -31,6 +31,7 @@ mod python_helper;
 mod remembered;
 mod renames;
 mod render;
+mod resources;
 mod saved_plans;
 mod schedules;
 mod schemas;

@@ -11,7 +11,7 @@ use crate::support::project::Project;
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const NAMES: [&str; 4] = ["project", "prefect", "plan", "report"];
+const NAMES: [&str; 5] = ["project", "prefect", "resources", "plan", "report"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

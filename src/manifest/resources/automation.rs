@@ -1,7 +1,7 @@
 //! Items of `automations:`: Prefect's own triggers and actions, with names where the API wants ids.
 
-mod actions;
-mod trigger;
+pub(super) mod actions;
+pub(super) mod trigger;
 
 use super::names;
 use super::reader::{Draft, Reader};

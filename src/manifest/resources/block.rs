@@ -1,8 +1,10 @@
 //! Items of `blocks:`, whose `data` may refer to other blocks, the environment and files.
 
+use super::known_types::{KnownType, known_types};
 use super::names;
 use super::reader::{Draft, Reader};
 use super::references::{self, BLOCK};
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::manifest::node::{Node, Value};
 use crate::model::{Key, Kind};
 
@@ -21,6 +23,9 @@ pub(super) fn read(reader: &mut Reader, node: &Node) {
     let name = draft.key_part("name", names::block);
     data(&mut draft);
     schema(&mut draft);
+    if let (Some(data), Some(known)) = (node.get("data"), slug.as_ref().and_then(|slug| known_types().get(slug))) {
+        warn(draft.reader, slug.as_deref().unwrap_or_default(), known, data);
+    }
     if let (Some(slug), Some(name)) = (slug, name) {
         draft.finish(Key::new(Kind::Block, format!("{slug}/{name}")));
     }
@@ -110,6 +115,47 @@ fn check_reference(reader: &mut Reader, node: &Node, top: bool) {
     } else if !top && valid {
         let help = "move it to the top of `data`; deeper down, the API keeps references unresolved";
         reader.error("E0710", node, "a reference to a block stands below the top of `data`", help);
+    }
+}
+
+/// What is possible and most likely a mistake: a field that is misspelt, a secret that everybody with the repository reads.
+fn warn(reader: &mut Reader, slug: &str, known: &KnownType, data: &Node) {
+    for (key, value) in data.entries() {
+        let Some(field) = key.as_str() else { continue };
+        if !known.field_names().any(|name| name == field)
+            && let Some(meant) = nearest(field, known.field_names())
+        {
+            let message = format!("`{field}` is not a field of `{slug}`");
+            let diagnostic = Diagnostic::warning("W0722", message).at(reader.origin(key), "");
+            reader.diagnostics.push(diagnostic.help(format!("did you mean `{meant}`?")));
+        }
+        warn_of_secrets(reader, known, &mut vec![field], value);
+    }
+}
+
+fn warn_of_secrets<'n>(reader: &mut Reader, known: &KnownType, path: &mut Vec<&'n str>, node: &'n Node) {
+    if let Value::Map(entries) = &node.value {
+        if entries.iter().any(|(key, _)| is_source(key)) {
+            return;
+        }
+        for (key, value) in entries {
+            path.push(key.as_str().unwrap_or_default());
+            warn_of_secrets(reader, known, path, value);
+            path.pop();
+        }
+        return;
+    }
+    let written = match &node.value {
+        Value::Null => false,
+        Value::Text(text) => !text.is_empty() && !text.contains("{{"),
+        _ => true,
+    };
+    if written && (known.is_secret(path) || (path.first() == Some(&"value") && known.is_secret(&["value"]))) {
+        let message = format!("`{}` is a secret, and stands in the file in clear", path.join("."));
+        let diagnostic = Diagnostic::warning("W0721", message).at(reader.origin(node), "");
+        let help =
+            "write `{ from_env: NAME }` or `{ from_file: path }`, and replace the secret: it is in the history of git";
+        reader.diagnostics.push(diagnostic.help(help));
     }
 }
 

@@ -4,10 +4,13 @@ mod automation;
 mod block;
 mod block_type;
 mod concurrency_limit;
+mod known_types;
 mod lifecycle;
 mod names;
 mod reader;
 mod references;
+pub(super) mod schema;
+mod sent;
 mod tag_limit;
 mod twice;
 mod variable;
@@ -21,7 +24,9 @@ use crate::manifest::node::{Node, Value};
 use crate::model::{Key, Map, Origin, Path, RepoPath};
 use reader::Reader;
 
+pub use known_types::{KnownType, known_types};
 pub use references::references;
+pub use sent::sent;
 pub use twice::twice;
 pub use work_pool::storage_configuration;
 

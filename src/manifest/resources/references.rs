@@ -85,7 +85,7 @@ pub fn references(item: &Item) -> Vec<(Path, Key)> {
 }
 
 /// What a value refers to if it is `{ block: type/name }`.
-fn block_of(tree: &Tree) -> Option<&str> {
+pub(super) fn block_of(tree: &Tree) -> Option<&str> {
     let map = tree.as_map().filter(|map| map.len() == 1)?;
     map.get(BLOCK).and_then(Tree::as_str).filter(|name| is_block(name))
 }

@@ -141,3 +141,99 @@ fn misspelt_keys_have_suggestions() {
     assert_eq!(wrong("variables: {a: 1}"), [("E0701", 1, 12)]);
     assert_eq!(wrong("variables: [a]"), [("E0701", 1, 13)]);
 }
+
+/// Of one item of a list, given as flow mapping.
+fn codes(list: &str, item: &str) -> Vec<&'static str> {
+    wrong(&format!("{list}: [{item}]")).iter().map(|(code, _, _)| *code).collect()
+}
+
+#[test]
+fn values_that_the_server_refuses_are_told() {
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("variables", "{name: A, value: 1}", &["E0704"]),
+        ("variables", "{name: '', value: 1}", &["E0704"]),
+        ("variables", "{name: '{{ $X }}', value: 1}", &["E0704"]),
+        ("variables", "{value: 1}", &["E0703"]),
+        ("variables", "{name: 7, value: .inf, tags: x}", &["E0701", "E0701", "E0701"]),
+        ("work_pools", "{name: Prefect-x, type: process}", &["E0705"]),
+        ("work_pools", "{name: a/b, type: ''}", &["E0704", "E0704"]),
+        ("work_pools", "{name: a, type: p, queues: [{name: q, priority: 0}]}", &["E0706"]),
+        ("work_pools", "{name: a, type: p, queues: [{name: q, priority: 2}, {name: r, priority: 2}]}", &["E0708"]),
+        ("work_pools", "{name: a, type: p, queues: [{name: q}, {name: q}]}", &["E0707"]),
+        ("work_pools", "{name: a, type: p, concurrency_limit: -1, paused: 'yes'}", &["E0701", "E0706"]),
+        ("work_pools", "{name: a, type: p, base_job_template: {default: false}}", &["E0713"]),
+        ("work_pools", "{name: a, type: p, base_job_template: {patch: {x.y: 1}}}", &["E0713", "E0713"]),
+        ("work_pools", "{name: a, type: p, base_job_template: {variables: {}}}", &["E0713", "E0713"]),
+        (
+            "work_pools",
+            "{name: a, type: p, base_job_template: {job_configuration: {x: '{{ y }}'}, variables: {properties: {z: {}}}}}",
+            &["E0713"],
+        ),
+        ("work_pools", "{name: a, type: p, storage: {s3: {bucket: b}, gcs: {bucket: b}}}", &["E0714"]),
+        ("work_pools", "{name: a, type: p, storage: {s3: {buckt: b}}}", &["E0702", "E0714"]),
+        ("work_pools", "{name: a, type: p, storage: {s3: {bucket: b, credentials: {block: x/y}}}}", &["E0714"]),
+        ("concurrency_limits", "{name: 'tag:x', limit: 1}", &["E0705"]),
+        ("concurrency_limits", "{name: x, limit: '1', slot_decay_per_second: -0.5}", &["E0701", "E0706"]),
+        ("tag_concurrency_limits", "{tag: x}", &["E0703"]),
+        ("blocks", "{type: reconcile-ledger, name: a}", &["E0705"]),
+        ("blocks", "{type: secret, name: -a}", &["E0704"]),
+        ("blocks", "{type: x, name: a, data: {y: '********'}}", &["E0711"]),
+        ("blocks", "{type: x, name: a, data: {y: {block: z}}}", &["E0710"]),
+        ("blocks", "{type: x, name: a, data: {y: {deeper: {block: s/z}}}}", &["E0710"]),
+        ("blocks", "{type: x, name: a, data: {y: {from_env: 1A}}}", &["E0710"]),
+        ("blocks", "{type: x, name: a, data: {y: {from_file: f, z: 1}}}", &["E0710"]),
+        ("blocks", "{type: x, name: a, schema: {version: 0.5}}", &["E0718"]),
+        ("blocks", "{type: secret, name: a, data: {value: hunter2}}", &["W0721"]),
+        ("blocks", "{type: secret, name: a, data: {value: {a: [b]}}}", &["W0721"]),
+        ("blocks", "{type: s3-bucket, name: a, data: {bucket_nme: b}}", &["W0722"]),
+        ("block_types", "{slug: a, name: Prefect A, fields: {type: array}}", &["E0705", "E0717", "E0717"]),
+        ("block_types", "{slug: a, name: A, fields: {properties: {x: {}}}, secret_fields: [y]}", &["E0717"]),
+        ("automations", "{name: a, trigger: {expcet: [x]}, actions: []}", &["E0702"]),
+        ("automations", "{name: a, trigger: {posture: x}, actions: [{type: cancel}]}", &["E0715", "E0715"]),
+        ("automations", "{name: a, trigger: {}, actions: [{type: run-deployment}]}", &["E0703"]),
+        ("automations", "{name: a, trigger: {}, actions: [{type: run-deployment, deployment: x}]}", &["E0716"]),
+        ("automations", "{name: a, trigger: {}, actions: [{type: send-notification, block: a/b}]}", &["E0703"]),
+        ("automations", "{name: a, actions: [{}]}", &["E0703", "E0703"]),
+        (
+            "variables",
+            "{name: a, value: 1, lifecycle: {prune: 1, adopt: x, ignore_drift: [a.], replaces: ''}}",
+            &["E0712", "E0712", "E0712", "E0712"],
+        ),
+    ];
+    for (list, item, expected) in cases {
+        let mut found = codes(list, item);
+        found.sort_unstable();
+        assert_eq!(found, *expected, "{list}: {item}");
+    }
+}
+
+#[test]
+fn names_become_ids_when_they_are_sent() {
+    let (items, _) = read_text(EVERYTHING);
+    let sent = |i: usize| Tree::Map(sent(&items[i], &|_| None)).masked();
+    assert_eq!(
+        sent(1)["data"]["credentials"],
+        json!({"$ref": {"block_document_id": "(id of block aws-credentials/prod)"}})
+    );
+    let upload = &sent(3)["storage_configuration"]["bundle_upload_step"];
+    let expected = json!({"bucket": "my-flows", "aws_credentials_block_name": "prod", "requires": "prefect-aws"});
+    assert_eq!(upload["prefect_aws.experimental.bundles.upload"], expected);
+    assert_eq!(sent(7)["actions"][0]["deployment_id"], "(id of deployment etl/nightly)");
+    assert_eq!(sent(7)["trigger"]["threshold"], 1);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_a_panic(text in "\\PC{0,20}") {
+        for list in ROOT_KEYS {
+            let file = RepoPath::new("x.yaml");
+            let quoted = json!(text).to_string();
+            let item = format!("{list}: [{{name: {quoted}, tag: {quoted}, slug: {quoted}, type: {quoted}, data: {{{quoted}: {quoted}}}}}]");
+            if let Ok(document) = yaml::read(&file, item.as_bytes()) {
+                for item in read(&file, &document.root).0 {
+                    let _ = (references(&item), sent(&item, &|_| None));
+                }
+            }
+        }
+    }
+}

@@ -9,6 +9,7 @@ use super::work_queue;
 use crate::manifest::node::Node;
 use crate::model::{Key, Kind};
 
+pub(in crate::manifest) use storage::BACKENDS;
 pub use storage::storage_configuration;
 
 pub(in crate::manifest) const KEYS: [&str; 8] =

@@ -8,7 +8,7 @@ use crate::manifest::lax;
 use crate::manifest::node::{Node, Value};
 use crate::manifest::resources::reader::Reader;
 use crate::manifest::schedules::interval::Duration;
-use crate::model::Kind;
+use crate::model::{Key, Kind, Map, Tree};
 
 /// One type of action.
 pub(in crate::manifest) struct Action {
@@ -16,10 +16,8 @@ pub(in crate::manifest) struct Action {
     pub word: &'static str,
     /// What it works on, with the key that holds the id.
     pub target: Option<Target>,
-    /// Its other keys.
-    pub keys: &'static [&'static str],
-    /// Those of them that it cannot do without.
-    pub needs: &'static [&'static str],
+    /// Its other keys, each with what it is when nobody says anything, as JSON text; empty where it has to be said.
+    pub keys: &'static [(&'static str, &'static str)],
 }
 
 /// An object that an action names.
@@ -46,7 +44,7 @@ const AUTOMATION: Option<Target> = target("automation", Kind::Automation, "autom
 const BLOCK: Option<Target> = target("block", Kind::Block, "block_document_id", false);
 
 const fn plain(word: &'static str, target: Option<Target>) -> Action {
-    Action { word, target, keys: &[], needs: &[] }
+    Action { word, target, keys: &[] }
 }
 
 /// Every type of action.
@@ -55,8 +53,7 @@ pub(in crate::manifest) const KINDS: [Action; 18] = [
     Action {
         word: "run-deployment",
         target: DEPLOYMENT,
-        keys: &["parameters", "job_variables", "schedule_after"],
-        needs: &[],
+        keys: &[("parameters", "null"), ("job_variables", "null"), ("schedule_after", "0.0")],
     },
     plain("pause-deployment", DEPLOYMENT),
     plain("resume-deployment", DEPLOYMENT),
@@ -67,8 +64,7 @@ pub(in crate::manifest) const KINDS: [Action; 18] = [
     Action {
         word: "change-flow-run-state",
         target: None,
-        keys: &["name", "state", "message", "force"],
-        needs: &["state"],
+        keys: &[("name", "null"), ("state", ""), ("message", "null"), ("force", "false")],
     },
     plain("pause-work-pool", WORK_POOL),
     plain("resume-work-pool", WORK_POOL),
@@ -76,8 +72,12 @@ pub(in crate::manifest) const KINDS: [Action; 18] = [
     plain("resume-work-queue", WORK_QUEUE),
     plain("pause-automation", AUTOMATION),
     plain("resume-automation", AUTOMATION),
-    Action { word: "send-notification", target: BLOCK, keys: &["subject", "body"], needs: &["body"] },
-    Action { word: "call-webhook", target: BLOCK, keys: &["payload"], needs: &[] },
+    Action {
+        word: "send-notification",
+        target: BLOCK,
+        keys: &[("subject", "\"Prefect automated notification\""), ("body", "")],
+    },
+    Action { word: "call-webhook", target: BLOCK, keys: &[("payload", "\"\"")] },
     plain("declare-incident", None),
 ];
 
@@ -108,7 +108,7 @@ pub(super) fn check(reader: &mut Reader, node: &Node) {
         check_target(reader, node, action, target);
     }
     for (key, value) in node.entries() {
-        if let Some(key) = key.as_str().filter(|key| action.keys.contains(key)) {
+        if let Some(key) = key.as_str().filter(|key| action.keys.iter().any(|(known, _)| known == key)) {
             check_value(reader, key, value);
         }
     }
@@ -120,9 +120,9 @@ fn check_keys(reader: &mut Reader, node: &Node, action: &Action) {
         known.extend([target.key, target.id]);
         known.extend(target.inferred.then_some("source"));
     }
-    known.extend(action.keys);
+    known.extend(action.keys.iter().map(|(key, _)| key));
     reader.known_keys(node, &format!("`{}`", action.word), &known);
-    for key in action.needs.iter().filter(|key| node.get(key).is_none()) {
+    for (key, _) in action.keys.iter().filter(|(key, default)| default.is_empty() && node.get(key).is_none()) {
         let message = format!("`{}` has no `{key}`", action.word);
         reader.error("E0703", node, message, format!("add `{key}:`"));
     }
@@ -185,4 +185,32 @@ fn check_value(reader: &mut Reader, key: &str, node: &Node) {
     };
     let message = format!("`{key}` must be {wanted}, not {}", node.value.type_name());
     reader.error("E0715", node, message, format!("write {wanted} after `{key}:`"));
+}
+
+/// The action as it is sent, with everything that the server would fill in; names become ids.
+pub(in crate::manifest::resources) fn sent(declared: &Tree) -> Tree {
+    let word = declared.get("type").and_then(Tree::as_str).unwrap_or_default();
+    let (Some(map), Some(action)) = (declared.as_map(), KINDS.iter().find(|action| action.word == word)) else {
+        return declared.clone();
+    };
+    let mut out = Map::from([("type".to_owned(), Tree::text(word))]);
+    if let Some(target) = action.target {
+        if target.inferred {
+            out.insert("source".to_owned(), map.get("source").cloned().unwrap_or_else(|| Tree::text("selected")));
+        }
+        let named = map.get(target.key).and_then(Tree::as_str);
+        let id = named.map(|name| Tree::IdOf(Key::new(target.kind, name)));
+        out.insert(target.id.to_owned(), id.or_else(|| map.get(target.id).cloned()).unwrap_or(Tree::Null));
+    }
+    for (key, default) in action.keys {
+        let value = match map.get(*key) {
+            Some(value) if *key == "schedule_after" => {
+                lax::duration(value).map_or_else(|_| value.clone(), |length| Tree::Number(length.number()))
+            }
+            Some(value) => value.clone(),
+            None => serde_json::from_str(default).map_or(Tree::Null, |value: serde_json::Value| Tree::from(value)),
+        };
+        out.insert((*key).to_owned(), value);
+    }
+    Tree::Map(out)
 }

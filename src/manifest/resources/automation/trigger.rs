@@ -5,7 +5,8 @@ use crate::manifest::node::{Node, Value};
 use crate::manifest::resources::reader::{Draft, Reader};
 use crate::manifest::resources::references::NAMES;
 use crate::manifest::triggers::read;
-use crate::model::{Path, Tree};
+use crate::model::tree::Unknown;
+use crate::model::{Key, Kind, Map, Path, Tree};
 
 const KEY: &str = "trigger";
 
@@ -25,6 +26,7 @@ pub(super) fn read(draft: &mut Draft, node: &Node) {
     }
     for mut problem in reader.problems {
         problem.code = "E0715";
+        problem.help.get_or_insert_with(|| "correct the trigger; `reconcile schema resources` has its form".to_owned());
         let origin = draft.reader.origin(node.nearest(&problem.path));
         draft.reader.diagnostics.push(problem.at(origin));
     }
@@ -66,6 +68,98 @@ fn without_names(tree: &Tree) -> Tree {
     let each = known.map(|(key, value)| match (key.as_str(), value) {
         ("triggers", Tree::List(items)) => (key.clone(), Tree::List(items.iter().map(without_names).collect())),
         _ => (key.clone(), value.clone()),
+    });
+    Tree::Map(each.collect())
+}
+
+/// The trigger as it is sent, with everything that the server would fill in. `id` gives the server's ids.
+///
+/// A name becomes a label: where every expected event is one of that kind of object, the object that the event is about
+/// must be the named one, else one that the event is related to. Sets are sorted, as `resource::automation` has them.
+pub(in crate::manifest::resources) fn sent(declared: &Tree, id: &dyn Fn(&Key) -> Option<String>) -> Tree {
+    let labelled = labelled(declared, id);
+    let mut reader = read::Reader::default();
+    match &labelled {
+        Tree::Map(map) => sorted(reader.trigger(map, &Path::root(), true)),
+        _ => labelled,
+    }
+}
+
+fn labelled(tree: &Tree, id: &dyn Fn(&Key) -> Option<String>) -> Tree {
+    let Tree::Map(declared) = tree else { return tree.clone() };
+    let mut map = Map::new();
+    for (key, value) in declared.iter().filter(|(key, _)| !NAMES.iter().any(|(name, _)| name == key)) {
+        let value = match (key.as_str(), value) {
+            ("triggers", Tree::List(items)) => Tree::List(items.iter().map(|item| labelled(item, id)).collect()),
+            _ => value.clone(),
+        };
+        map.insert(key.clone(), value);
+    }
+    for (key, kind) in NAMES {
+        let Some(name) = declared.get(key).and_then(Tree::as_str) else { continue };
+        let word = resource_word(kind);
+        let label = match id(&Key::new(kind, name)) {
+            Some(id) => Tree::Text(format!("prefect.{word}.{id}")),
+            None => Tree::Unknown(Unknown::AtApply),
+        };
+        match is_about(declared, word) {
+            true => with_label(&mut map, label),
+            false => with_related(&mut map, label, kind),
+        }
+    }
+    Tree::Map(map)
+}
+
+/// What a kind is called in the ids of events.
+fn resource_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Deployment => "deployment",
+        Kind::WorkPool => "work-pool",
+        Kind::WorkQueue => "work-queue",
+        Kind::Block => "block-document",
+        Kind::Automation => "automation",
+        Kind::BlockType | Kind::Variable | Kind::ConcurrencyLimit | Kind::TagConcurrencyLimit | Kind::Flow => {
+            kind.word()
+        }
+    }
+}
+
+/// Whether every event that is waited for is about a kind of object itself.
+fn is_about(trigger: &Map, word: &str) -> bool {
+    let expected = trigger.get("expect").and_then(Tree::as_list).unwrap_or_default();
+    let prefix = format!("prefect.{word}.");
+    !expected.is_empty() && expected.iter().all(|event| event.as_str().is_some_and(|event| event.starts_with(&prefix)))
+}
+
+const ID: &str = "prefect.resource.id";
+
+fn with_label(map: &mut Map, label: Tree) {
+    let mut labels = map.get("match").and_then(Tree::as_map).cloned().unwrap_or_default();
+    labels.insert(ID.to_owned(), label);
+    map.insert("match".to_owned(), Tree::Map(labels));
+}
+
+fn with_related(map: &mut Map, label: Tree, kind: Kind) {
+    let role = Tree::text(resource_word(kind));
+    let labels = Tree::Map(Map::from([(ID.to_owned(), label), ("prefect.resource.role".to_owned(), role)]));
+    let all = match map.get("match_related") {
+        Some(Tree::List(items)) => Tree::List(items.iter().cloned().chain([labels]).collect()),
+        Some(Tree::Map(others)) if !others.is_empty() => Tree::List(vec![Tree::Map(others.clone()), labels]),
+        _ => labels,
+    };
+    map.insert("match_related".to_owned(), all);
+}
+
+/// Lists whose order means nothing, in the order of their JSON text.
+fn sorted(tree: Tree) -> Tree {
+    let Tree::Map(map) = tree else { return tree };
+    let each = map.into_iter().map(|(key, value)| match (key.as_str(), value) {
+        ("triggers", Tree::List(items)) => (key, Tree::List(items.into_iter().map(sorted).collect())),
+        ("after" | "expect" | "for_each", Tree::List(mut items)) => {
+            items.sort_by_key(|item| item.masked().to_string());
+            (key, Tree::List(items))
+        }
+        (_, value) => (key, value),
     });
     Tree::Map(each.collect())
 }
