@@ -8,8 +8,8 @@ use crate::model::plan::{Action, Because, Change, Held};
 use crate::model::{Key, Kind, Tree};
 use crate::render::references;
 
-use super::{Planned, renames};
 use super::want::{Desired, Observed, Write};
+use super::{Planned, renames};
 
 /// Up to so many objects of ours, any number of them may be deleted unasked: a share of few says nothing.
 const FEW: usize = 5;

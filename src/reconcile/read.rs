@@ -181,6 +181,11 @@ fn scope(project: &Project, git: Option<&GitFacts>, worktree: &Worktree, environ
     with_env(&name, environment)
 }
 
+/// Whether all of its places are in one file.
+fn is_of_one_file(diagnostic: &Diagnostic) -> bool {
+    diagnostic.labels.windows(2).all(|pair| pair[0].origin.file == pair[1].origin.file)
+}
+
 /// What a file declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Declares {
@@ -304,7 +309,9 @@ impl<'a> Reader<'a> {
             self.diagnostics.extend(problems);
             files.push(file);
         }
-        self.diagnostics.extend(resources::twice(&items));
+        // Those of one file were told when it was read.
+        let twice = resources::twice(&items);
+        self.diagnostics.extend(twice.into_iter().filter(|diagnostic| !is_of_one_file(diagnostic)));
         Ok((files, items, count))
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::manifest::resources::Item;
+use crate::manifest::resources::{Item, known_types};
 use crate::model::{Kind, Path, Secret, Tree};
 
 use super::{Filler, block_reference, named_block};
@@ -70,7 +70,10 @@ impl Filler<'_> {
     fn seal(&mut self, at: &Path, tree: &mut Tree, keys: &[&str]) {
         let Some((first, rest)) = keys.split_first() else {
             let is_plain = !matches!(tree, Tree::Secret(_) | Tree::Null | Tree::Unknown(_)) && !tree.has_secret();
-            if is_plain && tree.get("$ref").is_none() {
+            // Of types that everybody knows it was told when the file was read.
+            let slug = self.item.key.name.split('/').next().unwrap_or_default();
+            let is_told = known_types().contains_key(slug);
+            if is_plain && !is_told && tree.get("$ref").is_none() {
                 let message = format!("`{at}` is a secret and stands in plain text");
                 self.warn("W0757", at, message, "take it from the environment or from a file: `{ from_env: NAME }`");
             }
