@@ -37,6 +37,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
         default_pool: None,
         caution: Caution::default(),
         owning: owning(selecting),
+        files_only: false,
         stop,
         say: Box::new(move |text| {
             if !quiet {

@@ -20,6 +20,7 @@ pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -
     };
     // Without settings it is not known whether there is a default pool, so a missing one is no problem of the files.
     request.default_pool = Some("(default)".to_owned());
+    request.files_only = true;
     let prepared = match Pass::prepare(&request, None, Python::AtApply).await {
         Ok(prepared) => prepared,
         Err(error) => return pass::failed(&error),
@@ -29,25 +30,26 @@ pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -
         Err(error) => return pass::failed(&error),
     };
     let all = &decided.diagnostics;
-    let files = prepared.reading.files.len();
+    let (files, objects) = (prepared.reading.file_count, prepared.reading.items.len());
     let format = args.format.unwrap_or(if global.json { Format::Json } else { Format::Text });
     match format {
         Format::Json => output::result(&format!(
             "{:#}",
             serde_json::json!({ "valid": !has_errors(all), "files": files,
-                "deployments": prepared.reading.selecting.selected.len(), "diagnostics": diagnostics_json(all) })
+                "deployments": prepared.reading.selecting.selected.len(), "objects": objects, "diagnostics": diagnostics_json(all) })
         )),
         Format::Github => output::result(&all.iter().map(|d| github::diagnostic(d) + "\n").collect::<String>()),
         Format::Sarif => output::result(&format!("{:#}", sarif::sarif(all))),
         Format::Text | Format::Markdown => {
             pass::show(global, all, &prepared.reading.texts);
-            output::result(&summary(all.iter().map(|d| d.severity), files, prepared.reading.selecting.selected.len()));
+            let deployments = prepared.reading.selecting.selected.len();
+            output::result(&summary(all.iter().map(|d| d.severity), files, deployments, objects));
         }
     }
     if has_errors(all) { Exit::Invalid } else { Exit::Done }
 }
 
-fn summary(severities: impl Iterator<Item = Severity>, files: usize, deployments: usize) -> String {
+fn summary(severities: impl Iterator<Item = Severity>, files: usize, deployments: usize, objects: usize) -> String {
     let (mut errors, mut warnings) = (0, 0);
     for severity in severities {
         match severity {
@@ -56,7 +58,12 @@ fn summary(severities: impl Iterator<Item = Severity>, files: usize, deployments
             Severity::Note => {}
         }
     }
-    let what = format!("{} in {}", count(deployments, "deployment", "deployments"), count(files, "file", "files"));
+    let others = match objects {
+        0 => String::new(),
+        n => format!(" and {}", count(n, "other object", "other objects")),
+    };
+    let deployments = count(deployments, "deployment", "deployments");
+    let what = format!("{deployments}{others} in {}", count(files, "file", "files"));
     match (errors, warnings) {
         (0, 0) => format!("Valid: {what}."),
         (0, n) => format!("Valid: {what}, {}.", count(n, "warning", "warnings")),

@@ -225,11 +225,4 @@ Of several declarations in a file, those without a name are skipped, as `prefect
 Flags such as `--cron` or `--pool` describe a single deployment, and several are selected. Prefect ignores the flags
 then, and so does reconcile. Select one deployment with `-n`.",
     },
-    Page {
-        code: "W0174",
-        title: "A key of reconcile.yaml has no effect in this version",
-        text: "\
-The key is part of the format and is checked, but the feature behind it is not there yet: this version deletes nothing
-and reads no secret files. Keep the key for later, or remove it.",
-    },
 ];

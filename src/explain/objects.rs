@@ -21,10 +21,11 @@ value, set it to an empty text.",
     },
     Page {
         code: "E0752",
-        title: "An environment variable does not hold JSON",
+        title: "A secret does not hold JSON",
         text: "\
-`{ from_env: NAME, format: json }` reads the value as JSON, for fields that hold mappings or lists. Only the place of
-the fault is told, never the value. Correct the value, or leave `format` out to take it as text.",
+`{ from_env: NAME, format: json }` reads the value as JSON, for fields that hold mappings or lists; so does
+`{ from_file: path, format: json }`. Only the place of the fault is told, never the value. Correct the value, or leave
+`format` out to take it as text.",
     },
     Page {
         code: "E0753",
@@ -75,5 +76,12 @@ make it by other means first. Blocks are named `type/name`, queues `pool/queue`,
         text: "\
 Its job variables or pull steps name a block or a variable that is neither declared in git nor there on the API. The
 worker fills them in when a run starts, so that the deployment can be applied; its runs fail until the other is there.",
+    },
+    Page {
+        code: "W0760",
+        title: "An object is not renamed",
+        text: "\
+`lifecycle: { replaces: old-name }` renames deployments only. Another object is made under its new name; the one of the
+old name has left git, so it is held, and deleted with `--prune`. Point what refers to it to the new name first.",
     },
 ];

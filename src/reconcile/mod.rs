@@ -83,6 +83,8 @@ pub struct Request {
     pub caution: Caution,
     /// What may be taken over and deleted.
     pub owning: Owning,
+    /// Whether only the files count: what the environment lacks is no problem of theirs.
+    pub files_only: bool,
     /// Stops the pass at a safe point.
     pub stop: CancellationToken,
     /// Tells what goes on.
@@ -126,6 +128,7 @@ impl Request {
             default_pool: self.default_pool.clone(),
             caution: self.caution.clone(),
             owning: self.owning,
+            files_only: self.files_only,
             stop: self.stop.clone(),
             say: Box::new(|_| {}),
         }

@@ -230,20 +230,7 @@ impl<'a> Reader<'a> {
         let Some(root) = self.parsed(&path)? else { return Ok(Project::default()) };
         let (project, diagnostics) = project::read(&path, &root);
         self.diagnostics.extend(diagnostics);
-        self.without_effect(&path, &root);
         Ok(project)
-    }
-
-    /// Keys that are understood and do nothing yet.
-    fn without_effect(&mut self, path: &RepoPath, root: &Node) {
-        for key in ["secret_dirs"] {
-            if let Some((place, _)) = root.entry(key) {
-                let warning = Diagnostic::warning("W0174", format!("`{key}` has no effect in this version"))
-                    .at(Origin::new(path.clone(), place.span), "")
-                    .help("nothing is deleted and no secret file is read yet; keep it or remove it");
-                self.diagnostics.push(warning);
-            }
-        }
     }
 
     /// A path of the command line as a path below the root.

@@ -47,15 +47,36 @@ fn files(request: &Request, reading: &Reading, wanted: &Questions) -> Facts {
         templates: templates.collect(),
         block_types: None,
         symbolic: false,
+        open: request.files_only,
     }
 }
 
 fn secret(reading: &Reading, file: &SecretFile) -> Result<Secret, String> {
-    let path = file.dir.join(&file.path);
-    let bytes = reading.worktree.read(&path).map_err(|error| error.to_string())?;
-    let bytes = bytes.ok_or_else(|| "there is no such file".to_owned())?;
+    let bytes = match std::path::Path::new(&file.path) {
+        path if path.is_absolute() => outside(reading, path)?,
+        _ => {
+            let bytes = reading.worktree.read(&file.dir.join(&file.path)).map_err(|error| error.to_string())?;
+            bytes.ok_or_else(|| "there is no such file".to_owned())?
+        }
+    };
     let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
     Ok(Secret::text(text.strip_suffix('\n').unwrap_or(&text)))
+}
+
+/// A file outside the repository, below one of the directories that the project names; links do not lead out of them.
+fn outside(reading: &Reading, path: &std::path::Path) -> Result<Vec<u8>, String> {
+    /// No secret is larger, in bytes.
+    const LARGEST: u64 = 1 << 20;
+    let real = path.canonicalize().map_err(|error| error.to_string())?;
+    let mut dirs = reading.project.secret_dirs.iter().map(|dir| reading.worktree.root().join(dir));
+    if !dirs.any(|dir| dir.canonicalize().is_ok_and(|dir| real.starts_with(dir))) {
+        return Err("it lies in no directory of `secret_dirs`".to_owned());
+    }
+    let meta = std::fs::metadata(&real).map_err(|error| error.to_string())?;
+    if !meta.is_file() || meta.len() > LARGEST {
+        return Err("it is no file, or larger than 1 MiB".to_owned());
+    }
+    std::fs::read(&real).map_err(|error| error.to_string())
 }
 
 fn template(reading: &Reading, path: &RepoPath) -> Result<Value, String> {

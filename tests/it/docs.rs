@@ -3,7 +3,7 @@
 //! | block | what happens |
 //! |---|---|
 //! | `console` | each `$ command` runs in a copy of `examples/hello`, one after another, and must print what follows |
-//! | `yaml` | must pass `reconcile validate`; a first line `# reconcile.yaml` says which file it is |
+//! | `yaml` | must pass `reconcile validate`; a first line such as `# reconcile.yaml` says which file it is |
 //! | `yaml fragment` | must be YAML |
 //! | `json` | must be JSON |
 //! | any other | nothing |
@@ -141,7 +141,8 @@ fn console_examples_do_what_they_say() {
 fn yaml_examples_are_valid() {
     for block in all("yaml") {
         let project = hello().env("MODE", "test");
-        let file = if block.text.starts_with("# reconcile.yaml") { "reconcile.yaml" } else { "prefect.yaml" };
+        let first = block.text.lines().next().and_then(|line| line.strip_prefix("# "));
+        let file = first.filter(|name| name.ends_with(".yaml")).unwrap_or("prefect.yaml");
         project.write(file, &block.text);
         let Output { code, stdout, stderr } = project.shell("reconcile validate");
         assert_eq!(code, 0, "{}\n{stdout}{stderr}", block.place);

@@ -7,6 +7,7 @@ mod cli;
 mod crash;
 mod diagnostics;
 mod docs;
+mod everything;
 mod explain;
 mod faults;
 mod floors;

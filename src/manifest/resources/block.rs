@@ -14,6 +14,9 @@ pub(in crate::manifest) const PIN_KEYS: [&str; 2] = ["version", "checksum"];
 /// Where a value comes from when it does not stand in the file.
 pub(in crate::manifest) const FROM: [&str; 2] = ["from_env", "from_file"];
 
+/// How a value that comes from elsewhere is read.
+const FORMATS: [&str; 2] = ["text", "json"];
+
 /// So many asterisks are what the API and Prefect print for a secret: 8 and 10 of them.
 const MASK: usize = 8;
 
@@ -77,9 +80,14 @@ fn is_source(key: &Node) -> bool {
 }
 
 fn check_source(reader: &mut Reader, node: &Node) {
-    let [(key, value)] = node.entries() else {
-        let help = "write `{ from_env: NAME }` or `{ from_file: path }` and nothing beside it";
-        reader.error("E0710", node, "a value comes from one place, and nothing stands beside it", help);
+    let (sources, others): (Vec<_>, Vec<_>) = node.entries().iter().partition(|(key, _)| is_source(key));
+    let strange = others.iter().find(|(key, value)| {
+        key.as_str() != Some("format") || !value.as_str().is_some_and(|format| FORMATS.contains(&format))
+    });
+    let ([(key, value)], None) = (&sources[..], strange) else {
+        let help = "write `{ from_env: NAME }` or `{ from_file: path }`; only `format: json` may stand beside it";
+        let place = strange.map_or(node, |(key, _)| key);
+        reader.error("E0710", place, "a value comes from one place, and nothing else stands beside it", help);
         return;
     };
     let word = key.as_str().unwrap_or_default();

@@ -309,7 +309,8 @@ fn block() -> Value {
 /// What a field says in place of a value.
 fn elsewhere() -> Value {
     let only = |key: &str, words: &str| {
-        let mut schema = object(json!({ key: told(text(), words) }));
+        let format = told(json!({ "enum": ["text", "json"] }), "How it is read; as text if not given.");
+        let mut schema = object(json!({ key: told(text(), words), "format": format }));
         schema["required"] = json!([key]);
         schema
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::manifest::resources::Item;
+use crate::model::tree::Unknown;
 use crate::model::{Map, Path, RepoPath, Secret, Tree};
 use crate::render::{PlaceholderKind, placeholders};
 
@@ -17,15 +18,11 @@ pub struct SecretFile {
     pub path: String,
     /// The directory of the file that names it.
     pub dir: RepoPath,
-    /// Where in the file it stands, for files of several values: `a.b`.
-    pub key: Option<String>,
-    /// How its text is read.
-    pub format: Format,
 }
 
 /// How the text of a secret is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
     /// As text; a newline at its end is not part of it.
     #[default]
     Text,
@@ -42,8 +39,7 @@ fn format(map: &Map) -> Format {
 
 fn secret_file(map: &Map, dir: &RepoPath) -> Option<SecretFile> {
     let path = map.get("from_file")?.as_str()?.to_owned();
-    let key = map.get("key").and_then(Tree::as_str).map(str::to_owned);
-    Some(SecretFile { path, dir: dir.clone(), key, format: format(map) })
+    Some(SecretFile { path, dir: dir.clone() })
 }
 
 /// The files of secrets that an item names.
@@ -94,7 +90,12 @@ impl Filler<'_> {
     fn from_env(&mut self, at: &Path, map: &Map) -> Tree {
         let name = map.get("from_env").and_then(Tree::as_str).unwrap_or_default();
         let Some(value) = self.facts.env.get(name).cloned() else { return self.unset(at, name) };
-        if format(map) == Format::Text {
+        self.read_as(format(map), at, value, &format!("the environment variable `{name}`"))
+    }
+
+    /// The value as it is, or what its JSON says.
+    fn read_as(&mut self, format: Format, at: &Path, value: Tree, what: &str) -> Tree {
+        if format == Format::Text {
             return value;
         }
         let text = value.revealed(&|_| None).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
@@ -102,7 +103,7 @@ impl Filler<'_> {
             Ok(parsed) => Tree::Secret(Secret::new(parsed)),
             Err(error) => {
                 let place = format!("line {}, column {}", error.line(), error.column());
-                let message = format!("the environment variable `{name}` does not hold JSON: it fails at {place}");
+                let message = format!("{what} does not hold JSON: it fails at {place}");
                 self.error("E0752", at, message, "correct its value, or leave out `format: json`");
                 Tree::Null
             }
@@ -112,17 +113,24 @@ impl Filler<'_> {
     fn from_file(&mut self, at: &Path, map: &Map) -> Tree {
         let Some(file) = secret_file(map, &self.item.file.parent()) else { return Tree::Null };
         match self.facts.secrets.get(&file) {
-            Some(Ok(secret)) => Tree::Secret(secret.clone()),
+            Some(Ok(secret)) => {
+                let secret = Tree::Secret(secret.clone());
+                self.read_as(format(map), at, secret, &format!("the file `{}`", file.path))
+            }
+            Some(Err(_)) if self.facts.open => Tree::Unknown(Unknown::AtApply),
             Some(Err(why)) => {
                 let message = format!("the secret in `{}` cannot be read: {why}", file.path);
                 self.error("E0753", at, message, "secrets are read from the repository and from `secret_dirs:`");
                 Tree::Null
             }
-            None => Tree::Unknown(crate::model::tree::Unknown::AtApply),
+            None => Tree::Unknown(Unknown::AtApply),
         }
     }
 
     fn unset(&mut self, at: &Path, name: &str) -> Tree {
+        if self.facts.open {
+            return Tree::Unknown(Unknown::AtApply);
+        }
         let message = format!("the environment variable `{name}` is not set");
         self.error("E0751", at, message, "set it where reconcile runs; an empty value has to be set as well");
         Tree::Null

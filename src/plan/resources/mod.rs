@@ -43,6 +43,8 @@ pub struct Facts {
     pub block_types: Option<BTreeMap<String, BlockForm>>,
     /// Whether templates stay as they are written, for comparing files with files.
     pub symbolic: bool,
+    /// Whether what the environment lacks is left open, for looking at files only.
+    pub open: bool,
 }
 
 /// How the project wants its objects treated.
@@ -78,6 +80,7 @@ pub fn objects(
     for item in items {
         let mut filler =
             Filler { item, facts, own_types: &own_types, needs: BTreeMap::new(), diagnostics, failed: false };
+        filler.renamed();
         let Some((fields, along)) = filler.fields() else { continue };
         let needs = filler.needs;
         for object in pool::derived(item, &fields) {
@@ -175,6 +178,14 @@ impl Filler<'_> {
         self.parents();
         let along = self.along(&fields);
         (!self.failed).then_some((fields, along))
+    }
+
+    fn renamed(&mut self) {
+        if let Some(old) = &self.item.lifecycle.replaces {
+            let message = format!("`replaces: {old}` has no effect: only deployments are renamed");
+            let help = "the object is made under its new name; the old one is held, or deleted with `--prune`";
+            self.warn("W0760", &Path::of("lifecycle"), message, help);
+        }
     }
 
     /// What an object is a part of comes before it.

@@ -45,6 +45,7 @@ pub fn request(dir: &Dir) -> Request {
         caution: reconcile::reconcile::Caution::default(),
         default_pool: None,
         owning: Default::default(),
+        files_only: false,
         stop: tokio_util::sync::CancellationToken::new(),
         say: Box::new(|_| ()),
     }

@@ -1,0 +1,284 @@
+//! A workspace of every kind, from its first apply to its end: made, found equal, put back, held, pruned, destroyed.
+
+use serde_json::{Value, json};
+
+use crate::support::http::Http;
+use crate::support::project::{Output, Project};
+use crate::support::proxy::Proxy;
+use crate::support::server::Server;
+
+const CANARIES: [&str; 3] = ["canary-of-the-environment", "canary-of-a-file", "canary-in-plain-text"];
+
+const BLOCKS: &str = r#"
+blocks:
+  - type: aws-credentials
+    name: prod
+    data:
+      aws_access_key_id: "{{ $ACCESS_KEY }}"
+      aws_secret_access_key: { from_env: SECRET_KEY }
+  - type: s3-bucket
+    name: flows
+    data: { bucket_name: my-flows, credentials: { block: aws-credentials/prod } }
+  - type: slack-webhook
+    name: ops
+    data: { url: { from_file: secrets/slack } }
+  - type: warehouse
+    name: main
+    data: { host: db, password: canary-in-plain-text }
+block_types:
+  - slug: warehouse
+    name: Warehouse
+    fields:
+      type: object
+      title: Warehouse
+      properties: { host: { type: string, title: Host }, password: { type: string, title: Password } }
+      required: [host]
+    secret_fields: [password]
+"#;
+
+const REST: &str = r#"
+variables:
+  - { name: region, value: eu-west-1, tags: [infra] }
+  - { name: settings, value: { a: 1, b: [1, 2] } }
+work_pools:
+  - name: k8s
+    type: kubernetes
+    concurrency_limit: 50
+    base_job_template: { default: true, patch: { variables.properties.namespace.default: flows } }
+    storage: { s3: { bucket: my-flows, credentials: { block: aws-credentials/prod } } }
+    queues: [{ name: urgent, priority: 1, concurrency_limit: 10 }, { name: slow, priority: 5 }]
+  - { name: local, type: process }
+concurrency_limits: [{ name: db, limit: 5, slot_decay_per_second: 0.5 }]
+tag_concurrency_limits: [{ tag: heavy, limit: 3 }]
+automations:
+  - name: again
+    trigger:
+      type: event
+      posture: Reactive
+      expect: [prefect.flow-run.Failed]
+      match_related: { deployment: hello/nightly }
+      threshold: 2
+      within: 60
+    actions:
+      - { type: run-deployment, deployment: hello/nightly, parameters: { x: "{{ event.id }}" } }
+      - { type: pause-work-queue, work_queue: k8s/urgent }
+      - { type: send-notification, block: slack-webhook/ops, subject: "{{ flow.name }}", body: b }
+"#;
+
+const DEPLOYMENT: &str = r#"
+deployments:
+  - name: nightly
+    entrypoint: flow.py:hello
+    work_pool: { name: local }
+    parameters: { x: "{{ prefect.variables.region }}" }
+"#;
+
+/// The kinds, with the paths that list them.
+const LISTS: [&str; 6] =
+    ["variables", "work_pools", "block_documents", "v2/concurrency_limits", "automations", "deployments"];
+
+struct Bench {
+    server: Server,
+    project: Project,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let server = Server::start_with(&[("PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED", "false")]);
+        let project = Project::new()
+            .api(&server.url)
+            .env("ACCESS_KEY", "AK")
+            .env("SECRET_KEY", CANARIES[0])
+            .file("reconcile.yaml", "name: everything\n")
+            .file("flow.py", "from prefect import flow\n\n\n@flow\ndef hello(x: str = \"a\"):\n    pass\n")
+            .file("secrets/slack", &format!("https://example.org/{}\n", CANARIES[1]))
+            .file("prefect.yaml", DEPLOYMENT)
+            .file("blocks.yaml", BLOCKS)
+            .file("rest.reconcile.yaml", REST);
+        Bench { server, project }
+    }
+
+    fn http(&self) -> Http {
+        self.server.http()
+    }
+
+    /// Runs it; nothing that it prints gives a secret away.
+    #[track_caller]
+    fn run(&self, args: &[&str], code: i32) -> Output {
+        let output = self.project.reconcile(args).exits(code);
+        for canary in CANARIES {
+            let is_quiet = |text: &str| !text.lines().any(|line| line.contains(canary) && !line.contains("password: "));
+            assert!(is_quiet(&output.stdout) && is_quiet(&output.stderr), "{canary}: {output:?}");
+        }
+        output
+    }
+
+    /// The plan as data.
+    #[track_caller]
+    fn plan(&self, args: &[&str]) -> Value {
+        let args = [&["plan", "--json"], args].concat();
+        serde_json::from_str(&self.run(&args, 0).stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn writes_nothing(&self) {
+        let proxy = Proxy::in_front_of(&self.server.url);
+        self.run(&["apply", "--yes", "--api-url", &proxy.url], 0);
+        assert_eq!(proxy.writes(), []);
+    }
+
+    fn rows(&self, kind: &str) -> Vec<Value> {
+        let rows = self.http().post(&format!("/{kind}/filter"), json!({ "limit": 200 }));
+        let all = rows.as_array().unwrap().iter();
+        // What is reconcile's own, and what the server keeps for tags, is not the workspace's.
+        let own = |row: &&Value| {
+            row["block_type"]["slug"].as_str().is_some_and(|slug| slug.starts_with("reconcile-"))
+                || row["name"].as_str().is_some_and(|name| name.starts_with("tag:"))
+        };
+        all.filter(|row| !own(row)).cloned().collect()
+    }
+
+    fn counts(&self) -> Vec<usize> {
+        LISTS.iter().map(|kind| self.rows(kind).len()).collect()
+    }
+}
+
+/// What a plan does, as `action kind name`.
+fn told(plan: &Value) -> Vec<String> {
+    let all = plan["changes"].as_array().unwrap().iter();
+    all.map(|change| {
+        let word = |key: &str| change[key].as_str().unwrap().to_owned();
+        format!("{} {} {}", word("action"), word("kind"), word("name"))
+    })
+    .collect()
+}
+
+#[test]
+fn every_kind_lives_and_ends() {
+    let bench = Bench::new();
+    bench.run(&["validate"], 0);
+    let before = bench.counts();
+    bench.run(&["apply", "--yes"], 0);
+    // Five blocks: the pool's storage brings one for results.
+    assert_eq!(bench.counts(), [2, 2, 5, 1, 1, 1]);
+    bench.writes_nothing();
+
+    // Changed by hand, put back.
+    let http = bench.http();
+    http.patch("/variables/name/region", json!({"value": "elsewhere"}));
+    http.patch("/work_pools/k8s", json!({"concurrency_limit": 7, "is_paused": true}));
+    http.patch("/work_pools/k8s/queues/slow", json!({"priority": 9}));
+    http.delete("/concurrency_limits/tag/heavy");
+    let block = bench.rows("block_documents").into_iter().find(|row| row["name"] == "main").unwrap();
+    let id = block["id"].as_str().unwrap();
+    http.patch(&format!("/block_documents/{id}"), json!({"data": {"host": "other", "password": CANARIES[2]}}));
+    let plan = bench.plan(&[]);
+    assert_eq!(
+        told(&plan),
+        [
+            "update block warehouse/main",
+            "update variable region",
+            "update work_pool k8s",
+            "update work_queue k8s/slow",
+            "create tag_concurrency_limit heavy",
+        ]
+    );
+    assert!(plan["changes"].as_array().unwrap().iter().all(|change| change["reason"] == "drift"), "{plan:#}");
+    bench.run(&["apply", "--yes"], 0);
+    assert_eq!(http.get("/variables/name/region")["value"], "eu-west-1");
+    // What git never declared is left alone.
+    assert_eq!(http.get("/work_pools/k8s")["is_paused"], true);
+    bench.writes_nothing();
+
+    // Changed in git.
+    bench
+        .project
+        .write("rest.reconcile.yaml", &REST.replace("threshold: 2", "threshold: 4").replace("limit: 5,", "limit: 6,"));
+    assert_eq!(told(&bench.plan(&[])), ["update concurrency_limit db", "update automation again"]);
+    let automation = bench.rows("automations")[0]["id"].clone();
+    bench.run(&["apply", "--yes"], 0);
+    assert_eq!(bench.rows("automations")[0]["id"], automation, "changed in place");
+    bench.writes_nothing();
+
+    // The ledger gives nothing away.
+    let ledger = json!({"include_secrets": true, "block_types": {"slug": {"any_": ["reconcile-ledger"]}}});
+    let ledger = bench.http().post("/block_documents/filter", ledger).to_string();
+    assert!(ledger.contains("everything") && !CANARIES.iter().any(|canary| ledger.contains(canary)));
+
+    // Left git: held, then pruned.
+    bench.project.write("rest.reconcile.yaml", &REST[..REST.find("concurrency_limits:").unwrap()]);
+    let held = bench.plan(&[]);
+    assert_eq!((told(&held), held["held"].as_array().unwrap().len()), (vec![], 3));
+    assert_eq!(
+        told(&bench.plan(&["--prune"])),
+        ["delete concurrency_limit db", "delete tag_concurrency_limit heavy", "delete automation again"]
+    );
+    bench.run(&["apply", "--yes", "--prune"], 0);
+    assert_eq!(bench.counts(), [2, 2, 5, 0, 0, 1]);
+
+    bench.run(&["destroy", "--yes"], 0);
+    assert_eq!(bench.counts(), before);
+    let types = bench.http().post("/block_types/filter", json!({"block_types": {"slug": {"any_": ["warehouse"]}}}));
+    assert_eq!(types, json!([]));
+}
+
+#[test]
+fn what_exists_is_taken_over_only_when_told_to() {
+    let bench = Bench::new();
+    bench.http().post("/variables/", json!({"name": "region", "value": "theirs"}));
+    bench.project.remove("blocks.yaml");
+    bench.project.remove("prefect.yaml");
+    bench.project.write("rest.reconcile.yaml", "variables: [{ name: region, value: ours }]\n");
+    let plan = bench.plan(&[]);
+    assert_eq!((told(&plan), plan["held"][0]["name"].clone()), (vec![], json!("region")));
+    bench.run(&["apply", "--yes", "--adopt"], 0);
+    assert_eq!(bench.http().get("/variables/name/region")["value"], "ours");
+    bench.writes_nothing();
+    // Another scope cannot have it as well.
+    bench.project.write("reconcile.yaml", "name: another\n");
+    let refused = bench.run(&["apply", "--yes", "--adopt"], 4);
+    assert!(refused.stderr.contains("E0410") && refused.stderr.contains("everything"), "{refused:?}");
+}
+
+#[test]
+fn what_others_use_is_not_pruned() {
+    let bench = Bench::new();
+    bench.project.remove("prefect.yaml");
+    bench.project.write(
+        "rest.reconcile.yaml",
+        "variables: [{ name: kept, value: 1 }]\nwork_pools: [{ name: mine, type: process }]\n",
+    );
+    bench.run(&["apply", "--yes"], 0);
+    let http = bench.http();
+    let block = bench.rows("block_documents").into_iter().find(|row| row["name"] == "flows").unwrap()["id"].clone();
+    let flow = http.post("/flows/", json!({"name": "other"}))["id"].clone();
+    let body = json!({"name": "theirs", "flow_id": flow, "storage_document_id": block, "work_pool_name": "mine"});
+    http.post("/deployments/", body);
+    bench.project.remove("blocks.yaml");
+    bench.project.write("rest.reconcile.yaml", "variables: [{ name: kept, value: 1 }]\n");
+    let plan = bench.plan(&["--prune", "--max-delete", "100%"]);
+    let held: Vec<&Value> = plan["held"].as_array().unwrap().iter().map(|held| &held["name"]).collect();
+    assert!(held.contains(&&json!("s3-bucket/flows")) && held.contains(&&json!("mine")), "{plan:#}");
+    bench.run(&["apply", "--yes", "--prune", "--max-delete", "100%"], 0);
+    assert_eq!(bench.rows("deployments").len(), 1, "the server would have deleted it with its storage");
+    assert!(bench.rows("work_pools").iter().any(|pool| pool["name"] == "mine"));
+}
+
+#[test]
+fn a_reference_to_nothing_and_a_circle_are_told() {
+    let bench = Bench::new();
+    bench.project.remove("rest.reconcile.yaml");
+    bench.project.remove("prefect.yaml");
+    let bucket = |to: &str| {
+        format!(
+            "blocks: [{{ type: s3-bucket, name: a, data: {{ bucket_name: b, credentials: {{ block: {to} }} }} }}]\n"
+        )
+    };
+    bench.project.write("blocks.yaml", &bucket("aws-credentials/gone"));
+    assert!(bench.run(&["plan"], 4).stderr.contains("E0758"));
+    bench.project.write("blocks.yaml", &bucket("s3-bucket/a"));
+    assert!(bench.run(&["plan"], 4).stderr.contains("E0750"));
+    bench.project.write("blocks.yaml", "blocks: [{ type: secret, name: a, data: { value: { from_env: NOT_SET } } }]\n");
+    assert!(bench.run(&["plan"], 4).stderr.contains("E0751"));
+    bench.run(&["validate"], 0);
+}
