@@ -84,7 +84,7 @@ async fn a_block_gets_the_newest_schema_with_a_version_or_the_pinned_one() {
     let key = Key::new(Kind::Block, "pinned/no");
     let body = json!({"data": {}, "schema": {"version": "9"}});
     let error = api.create_object(&key, &body).await.expect_err("no such version");
-    assert_eq!((error.code(), error.help().as_str()), ("E0523", "it has `1`, `2`, `non-versioned`"));
+    assert_eq!((error.code(), error.help().as_str()), ("E0524", "it has `1`, `2`, `non-versioned`"));
     assert!(error.to_string().ends_with("has no schema `9` of the block type `pinned`"), "{error}");
 }
 
@@ -138,7 +138,7 @@ async fn types_are_looked_up_once_and_awaited_on_cloud() {
     assert_eq!(looks(&proxy), 4);
     empty(usize::MAX);
     let key = Key::new(Kind::Block, "secret/never");
-    assert_eq!(cloud().create_object(&key, &json!({"data": {}})).await.expect_err("never").code(), "E0523");
+    assert_eq!(cloud().create_object(&key, &json!({"data": {}})).await.expect_err("never").code(), "E0524");
     assert_eq!(looks(&proxy), 5, "three more, and one for similar ones");
 }
 
