@@ -1,11 +1,8 @@
 //! A server on PostgreSQL. `RECONCILE_TEST_DATABASE=postgres` has all tests run on one; this is what every run has of it.
 
-use serde_json::json;
-
-use crate::support::chaos::{Case, peaceful};
+use crate::support::chaos::{Case, peaceful, prepare};
 use crate::support::postgres::programs;
 use crate::support::server::Server;
-use crate::support::workspace::Workspace;
 
 /// What is applied to a server on PostgreSQL, first and after a change, is what a server on SQLite holds then, and
 /// another pass has nothing to write.
@@ -17,7 +14,7 @@ fn it_makes_no_difference() {
     }
     let (server, other) = (Server::start_on_postgres(), Server::start());
     for one in [&server, &other] {
-        Workspace::of(&one.url).prepare(&[("local", json!("process"))], &[], &[]);
+        prepare(&one.url);
     }
     let (first, second) = peaceful(&other.url, "postgres");
     let case = Case::new(&server.url, "postgres", "30");

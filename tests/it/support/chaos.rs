@@ -18,11 +18,16 @@ use super::workspace::{Workspace, differences};
 /// What the server must hold for [`Case`]: a pool, a variable and a block.
 pub fn furnished() -> Server {
     let server = Server::start();
+    prepare(&server.url);
+    server
+}
+
+/// Gives a server what it must hold for [`Case`].
+pub fn prepare(url: &str) {
     let block = json!({"value": "of a block"});
-    let workspace = Workspace::of(&server.url);
+    let workspace = Workspace::of(url);
     let pool = json!({"type": "process", "name": "local"});
     workspace.prepare(&[("local", pool)], &[("team", json!("of-a-variable"))], &[("secret/fire", block)]);
-    server
 }
 
 /// Whether the whole grid of faults is asked for, not its diagonal: `RECONCILE_TEST_FULL=1`.
