@@ -76,8 +76,8 @@ impl Filler<'_> {
             Tree::List(items) => {
                 Tree::List(items.iter().enumerate().map(|(n, item)| self.filled(&at.item(n), item)).collect())
             }
-            Tree::Map(map) if map.contains_key("from_env") => self.from_env(at, map),
-            Tree::Map(map) if map.contains_key("from_file") => self.from_file(at, map),
+            Tree::Map(map) if map.contains_key("from_env") => self.of_env(at, map),
+            Tree::Map(map) if map.contains_key("from_file") => self.of_file(at, map),
             Tree::Map(map) => {
                 Tree::Map(map.iter().map(|(key, value)| (key.clone(), self.filled(&at.key(key), value))).collect())
             }
@@ -87,7 +87,7 @@ impl Filler<'_> {
         }
     }
 
-    fn from_env(&mut self, at: &Path, map: &Map) -> Tree {
+    fn of_env(&mut self, at: &Path, map: &Map) -> Tree {
         let name = map.get("from_env").and_then(Tree::as_str).unwrap_or_default();
         let Some(value) = self.facts.env.get(name).cloned() else { return self.unset(at, name) };
         self.read_as(format(map), at, value, &format!("the environment variable `{name}`"))
@@ -110,7 +110,7 @@ impl Filler<'_> {
         }
     }
 
-    fn from_file(&mut self, at: &Path, map: &Map) -> Tree {
+    fn of_file(&mut self, at: &Path, map: &Map) -> Tree {
         let Some(file) = secret_file(map, &self.item.file.parent()) else { return Tree::Null };
         match self.facts.secrets.get(&file) {
             Some(Ok(secret)) => {
