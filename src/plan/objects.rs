@@ -117,7 +117,16 @@ impl Existing<'_> {
             let found = self.found(field.name);
             let diff = match self.wanted.fields.get(field.name) {
                 Some(value) => diff::declared(field, value, &found, sides),
-                None => diff::undeclared(field, &found, sides),
+                None => match self.wanted.along.get(field.name) {
+                    // What goes along with a new one takes the place of a declaration that left git.
+                    Some(value) if sides.was_declared(&Path::of(field.name)) => {
+                        diff::declared(field, value, &found, sides)
+                    }
+                    Some(_) => continue,
+                    // A pool without a template runs nothing.
+                    None if field.name == "base_job_template" => continue,
+                    None => diff::undeclared(field, &found, sides),
+                },
             };
             let kept: Vec<FieldChange> =
                 diff.changes.into_iter().filter(|change| !self.is_ignored(&change.path.to_string())).collect();

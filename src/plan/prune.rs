@@ -103,12 +103,13 @@ fn why_not(
 ) -> Option<String> {
     let policy = &desired.policy;
     if !policy.prune && !policy.destroy {
-        return Some("it left git; `--prune` deletes it, `reconcile release` lets go of it".to_owned());
+        return Some("it left git; `--prune` deletes it".to_owned());
     }
     if ledger.owned.get(key).is_some_and(|owned| owned.keep) {
-        return Some(
-            "it was declared with `lifecycle: { prune: false }`; `reconcile release` lets go of it".to_owned(),
-        );
+        return Some("it was declared with `lifecycle: { prune: false }`".to_owned());
+    }
+    if key.kind == Kind::WorkQueue && key.name.ends_with("/default") {
+        return Some("every pool has it; it goes with its pool".to_owned());
     }
     if let Some(reason) = observed.in_use.get(key) {
         return Some(reason.clone());

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Api, ApiError, LedgerTrouble};
+use crate::api::{Api, ApiError, LedgerTrouble, Which};
 use crate::manifest::triggers;
 use crate::model::ledger::Ledger;
-use crate::model::{Key, Tree};
+use crate::model::{Key, Kind, Tree};
 use crate::plan::want::{ScheduleWrite, Write};
 use crate::plan::{Planned, order};
 use crate::report::Outcome;
@@ -106,7 +106,10 @@ pub async fn apply(
 
 /// What is as declared is written down as declared now: git may speak of more, or less, than when it was applied.
 fn restate(planned: &Planned, ledger: &mut Ledger) {
-    let changing: BTreeSet<&Key> = planned.plan.changes.iter().map(|change| &change.key).collect();
+    let changing = planned.plan.changes.iter().map(|change| &change.key);
+    // What is held was not applied.
+    let held = planned.plan.held.iter().filter(|held| held.key.kind != Kind::Deployment).map(|held| &held.key);
+    let changing: BTreeSet<&Key> = changing.chain(held).collect();
     for (key, declared) in planned.declared.iter().filter(|(key, _)| !changing.contains(key)) {
         if let Some(owned) = ledger.owned.get_mut(key) {
             owned.declared.clone_from(declared);
@@ -129,6 +132,11 @@ struct Applying<'a> {
     stop: CancellationToken,
     guard: Option<&'a Guard>,
     progress: Progress<'a>,
+}
+
+/// Whether it is the queue that every pool has.
+fn is_default_queue(key: &Key) -> bool {
+    key.kind == Kind::WorkQueue && key.name.ends_with("/default")
 }
 
 /// One change on its way: what it comes to is the id of its object, if that still exists.
@@ -283,7 +291,14 @@ impl Applying<'_> {
                 keeper.forget(&key);
                 Outcome::Done
             }
-            Err(error) => Outcome::Failed(error.to_string()),
+            Err(error) => {
+                // Somebody else made it meanwhile: it must not count as ours.
+                let writes = self.planned.writes.get(&key).map_or(&[][..], Vec::as_slice);
+                if error.is_conflict() && matches!(writes, [Write::CreateObject { .. }]) {
+                    keeper.skip(&key);
+                }
+                Outcome::Failed(error.to_string())
+            }
         };
         self.outcomes.insert(key, outcome);
         (self.progress)(self.outcomes.len(), self.planned.plan.changes.len());
@@ -355,6 +370,12 @@ impl Sender {
                 let slas = self.lower(slas);
                 self.api.apply_slas(&deployment, slas.as_array().map_or(&[], Vec::as_slice)).await?;
                 Ok(id)
+            }
+            Write::CreateObject { body } if is_default_queue(key) => {
+                // The server makes it with its pool.
+                self.api.update_object(key, "", &self.lower(body)).await?;
+                let rows = self.api.objects(key.kind, &Which::named([key.name.clone()])).await?;
+                Ok(rows.first().and_then(|(_, row)| row["id"].as_str().map(str::to_owned)))
             }
             Write::CreateObject { body } => Ok(Some(self.api.create_object(key, &self.lower(body)).await?)),
             Write::UpdateObject { id, patch } => {

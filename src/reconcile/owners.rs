@@ -1,6 +1,6 @@
 //! Whose an object is: what an interrupted pass of ours made, and what another scope owns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -116,12 +116,24 @@ pub(super) async fn refuse_foreign(api: &Api, scope: &str, decided: &mut Decided
     }
     let owners = api.owned_elsewhere(scope).await?;
     let new = decided.planned.plan.changes.iter().filter(becomes_ours);
-    let foreign: Vec<Diagnostic> = new.filter_map(|change| Some(refusal(change, owners.get(&change.key)?))).collect();
+    let owner = |key: &Key| owners.get(key).or_else(|| owner_by_name(key, &owners));
+    let foreign: Vec<Diagnostic> = new.filter_map(|change| Some(refusal(change, owner(&change.key)?))).collect();
     if !foreign.is_empty() {
         decided.diagnostics.extend(foreign);
         decided.planned = Planned::default();
     }
     Ok(())
+}
+
+/// Automations of triggers are recorded below their deployment, and on the API they have only their own name.
+fn owner_by_name<'a>(key: &Key, owners: &'a BTreeMap<Key, String>) -> Option<&'a String> {
+    if key.kind != Kind::Automation {
+        return None;
+    }
+    let last = |key: &Key| key.name.rsplit('/').next().map(str::to_owned);
+    let mut same = owners.iter().filter(|(other, _)| other.kind == Kind::Automation && last(other) == last(key));
+    // A trigger's own automation is told apart by its deployment.
+    same.find(|(other, _)| !(key.name.contains('/') && other.name.contains('/'))).map(|(_, owner)| owner)
 }
 
 fn refusal(change: &Change, owner: &str) -> Diagnostic {

@@ -123,7 +123,9 @@ pub(super) fn changed(pass: &Pass<'_>, desired: &Desired) -> Option<Changed> {
     };
     // Objects of the other kinds are few, and read in every pass: their marks are not kept.
     let left = ledger.owned.keys().any(|key| is_other(key, desired) && !desired.objects.contains_key(key));
-    if left || desired.policy.destroy {
+    // A renaming asks for more than its own deployment.
+    let renames = desired.deployments.values().any(|wanted| wanted.replaces.is_some());
+    if left || renames || desired.policy.destroy {
         return None;
     }
     let (objects, policy) = (desired.objects.clone(), desired.policy.clone());

@@ -114,7 +114,8 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
     };
     reader.unnamed(&mut selecting);
     reader.remarks(&selecting);
-    let complete = reader.complete && selecting.everything && request.prefect_file.is_none();
+    let is_part = request.prefect_file.is_some() || reader.worktree.selected().is_some();
+    let complete = reader.complete && selecting.everything && !is_part;
     // Who names deployments means nothing else.
     if !selecting.everything || request.prefect_file.is_some() {
         items.clear();

@@ -39,7 +39,8 @@ pub fn nothing_asked(request: &Request, reading: &Reading) -> Facts {
 }
 
 fn files(request: &Request, reading: &Reading, wanted: &Questions) -> Facts {
-    let secrets = wanted.secrets.iter().map(|file| (file.clone(), secret(reading, file)));
+    let trusted = !request.guarded && !request.files_only;
+    let secrets = wanted.secrets.iter().map(|file| (file.clone(), secret(reading, file, trusted)));
     let templates = wanted.templates.iter().map(|path| (path.clone(), template(reading, path)));
     Facts {
         env: sealed_environment(request, reading),
@@ -51,8 +52,10 @@ fn files(request: &Request, reading: &Reading, wanted: &Questions) -> Facts {
     }
 }
 
-fn secret(reading: &Reading, file: &SecretFile) -> Result<Secret, String> {
+fn secret(reading: &Reading, file: &SecretFile, trusted: bool) -> Result<Secret, String> {
     let bytes = match std::path::Path::new(&file.path) {
+        // `secret_dirs` is the repository's own word.
+        path if path.is_absolute() && !trusted => return Err("it lies outside of the repository".to_owned()),
         path if path.is_absolute() => outside(reading, path)?,
         _ => {
             let bytes = reading.worktree.read(&file.dir.join(&file.path)).map_err(|error| error.to_string())?;

@@ -14,7 +14,7 @@ use crate::model::RepoPath;
 pub type Texts = BTreeMap<RepoPath, Arc<str>>;
 
 /// The code of credentials in files.
-const CREDENTIAL: &str = "E0128";
+const CREDENTIALS: [&str; 3] = ["E0128", "W0721", "W0757"];
 
 /// So many diagnostics are shown, the gravest: nobody reads more, and each costs a look at its file.
 const SHOWN: usize = 200;
@@ -44,7 +44,7 @@ fn one(diagnostic: &Diagnostic, texts: &Texts, renderer: &Renderer) -> String {
     let mut group = Group::with_title(title);
     for (file, labels) in by_file(diagnostic) {
         // A line that holds a credential is not repeated into logs.
-        let text = texts.get(file).filter(|_| diagnostic.code != CREDENTIAL);
+        let text = texts.get(file).filter(|_| !CREDENTIALS.contains(&diagnostic.code));
         let window = |labels| text.and_then(|text| Window::around(text, labels));
         let shown = if window(&labels).is_some() { labels.len() } else { 1 };
         match window(&labels[..shown]) {

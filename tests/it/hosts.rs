@@ -104,7 +104,11 @@ fn a_lock_is_kept_although_some_signs_of_life_are_lost() {
         if is_beat(request) {
             let number = beats.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             // Every other one is lost, each in another way.
-            return if number.is_multiple_of(2) { failures[number / 2 % failures.len()].clone() } else { Verdict::Pass };
+            return if number.is_multiple_of(2) {
+                failures[number / 2 % failures.len()].clone()
+            } else {
+                Verdict::Pass
+            };
         }
         if request.is_write() { Verdict::Slow(Duration::from_secs(2)) } else { Verdict::Pass }
     });

@@ -165,7 +165,7 @@ fn round_trips() -> Vec<(&'static str, Value)> {
         {"type": "call-webhook", "block": "webhook/ops", "payload": "{}"},
     ]);
     let automation = |trigger: Value| {
-        let name = format!("trip {trigger}");
+        let name = format!("trip {trigger}").replace('/', "-");
         ("automations", json!({"name": name, "trigger": trigger, "actions": [{"type": "cancel-flow-run"}]}))
     };
     vec![

@@ -157,6 +157,10 @@ pub(super) fn tag(tag: &str) -> Option<Problem> {
 }
 
 /// Names of automations.
+/// A slash would give it the name that a deployment's trigger has in the ledger.
 pub(super) fn automation(name: &str) -> Option<Problem> {
+    if name.contains('/') {
+        return no("the name of an automation holds no `/` here", "write another name");
+    }
     common(name)
 }
