@@ -88,6 +88,17 @@ impl Key {
     pub fn deployment(flow: &str, name: &str) -> Self {
         Key::new(Kind::Deployment, format!("{flow}/{name}"))
     }
+
+    /// Whether it is an automation of a trigger of that deployment: `flow/name/trigger`.
+    pub fn hangs_on(&self, deployment: &Key) -> bool {
+        let below = self.name.strip_prefix(&deployment.name);
+        self.kind == Kind::Automation && below.is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// Whether it is the queue that every pool has.
+    pub fn is_default_queue(&self) -> bool {
+        self.kind == Kind::WorkQueue && self.name.ends_with("/default")
+    }
 }
 
 impl fmt::Display for Key {

@@ -179,9 +179,8 @@ fn differences(body: &Tree, found: &Value, was_secret: bool) -> Vec<FieldChange>
 
 /// Automations that we made for a deployment and whose trigger left git.
 fn removed(wanted: &Deployment, of: &Key, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
-    let prefix = format!("{}/", of.name);
     for (key, owned) in &ledger.owned {
-        let ours = key.kind == Kind::Automation && key.name.starts_with(&prefix);
+        let ours = key.hangs_on(of);
         if !ours || wanted.automations.iter().any(|automation| automation.key == *key) {
             continue;
         }

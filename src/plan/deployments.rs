@@ -127,7 +127,7 @@ pub(super) type Patch = BTreeMap<String, Tree>;
 pub(super) fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> (Vec<FieldChange>, Patch) {
     let (mut changes, mut patch) = (Vec::new(), Patch::new());
     for field in FIELDS.iter().filter(|field| field.compare != Compare::Along) {
-        if is_ignored(wanted, field.name) {
+        if diff::is_ignored(&wanted.ignore_drift, field.name) {
             continue;
         }
         let holds = found(answer, field.name);
@@ -144,7 +144,8 @@ pub(super) fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> 
                 None => diff::undeclared(field, &holds, sides),
             },
         };
-        let diff_changes = diff.changes.into_iter().filter(|change| !is_ignored(wanted, &change.path.to_string()));
+        let diff_changes =
+            diff.changes.into_iter().filter(|change| !diff::is_ignored(&wanted.ignore_drift, &change.path.to_string()));
         let kept: Vec<FieldChange> = diff_changes.collect();
         if let Some(value) = diff.send.filter(|_| !kept.is_empty()) {
             patch.insert(field.name.to_owned(), value);
@@ -152,13 +153,6 @@ pub(super) fn fields(wanted: &Deployment, answer: &Value, sides: &Sides<'_>) -> 
         changes.extend(kept);
     }
     (changes, patch)
-}
-
-/// Whether drift of a path is nobody's business. An ignored path is still set when the object is created.
-fn is_ignored(wanted: &Deployment, path: &str) -> bool {
-    wanted.ignore_drift.iter().any(|ignored| {
-        path.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    })
 }
 
 /// A queue is only understood together with its pool; naming a pool without a queue resets the queue.

@@ -3,7 +3,7 @@
 //! Three-way: what git declares is ours; what git declared when we last applied and no longer declares goes back to
 //! its default; what git never declared is left alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -71,6 +71,13 @@ impl Sides<'_> {
     fn is_as_applied(&self, path: &Path, wanted: &Tree) -> bool {
         self.owned.get(path).is_some_and(|digest| Some(digest) == digest_of(wanted, self.digest_key).as_ref())
     }
+}
+
+/// Whether drift of a path is nobody's business. An ignored path is still set when the object is made.
+pub fn is_ignored(ignore_drift: &BTreeSet<String>, path: &str) -> bool {
+    ignore_drift.iter().any(|ignored| {
+        path.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    })
 }
 
 /// Compares a declared field with what the API holds.

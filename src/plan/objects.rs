@@ -128,8 +128,8 @@ impl Existing<'_> {
                     None => diff::undeclared(field, &found, sides),
                 },
             };
-            let kept: Vec<FieldChange> =
-                diff.changes.into_iter().filter(|change| !self.is_ignored(&change.path.to_string())).collect();
+            let is_kept = |c: &FieldChange| !diff::is_ignored(&self.wanted.ignore_drift, &c.path.to_string());
+            let kept: Vec<FieldChange> = diff.changes.into_iter().filter(is_kept).collect();
             if let Some(value) = diff.send.filter(|_| !kept.is_empty()) {
                 patch.insert(field.name.to_owned(), value);
             }
@@ -187,13 +187,6 @@ impl Existing<'_> {
 
     fn is_fixed(&self, path: &Path) -> bool {
         self.rules.fixed.iter().any(|name| path.starts_with(&Path::of(name)))
-    }
-
-    /// Whether drift of a path is nobody's business. An ignored path is still set when the object is made.
-    fn is_ignored(&self, path: &str) -> bool {
-        self.wanted.ignore_drift.iter().any(|ignored| {
-            path.strip_prefix(ignored.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
     }
 }
 

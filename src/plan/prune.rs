@@ -20,8 +20,7 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &m
     planned.gone.extend(gone.iter().cloned());
     // What hangs on a deployment that somebody deleted went with it.
     for deployment in gone.iter().filter(|key| key.kind == Kind::Deployment) {
-        let prefix = format!("{}/", deployment.name);
-        let hanging = ledger.owned.keys().filter(|k| k.kind == Kind::Automation && k.name.starts_with(&prefix));
+        let hanging = ledger.owned.keys().filter(|key| key.hangs_on(deployment));
         planned.gone.extend(hanging.filter(|key| !gone.contains(key)).cloned());
     }
     // Of a part of the declarations nobody can say what left git.
@@ -60,15 +59,9 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &m
 
 /// What is ours and not declared. Automations of deployments that are declared are their deployment's business.
 pub fn orphans<'a>(desired: &'a Desired, ledger: &'a Ledger) -> impl Iterator<Item = &'a Key> {
-    let hangs = |key: &Key| {
-        key.kind == Kind::Automation && desired.deployments.keys().any(|owner| is_below(&key.name, &owner.name))
-    };
+    let hangs = |key: &Key| desired.deployments.keys().any(|owner| key.hangs_on(owner));
     let declared = |key: &Key| desired.deployments.contains_key(key) || desired.objects.contains_key(key);
     ledger.owned.keys().filter(move |key| !declared(key) && !hangs(key))
-}
-
-fn is_below(name: &str, owner: &str) -> bool {
-    name.strip_prefix(owner).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn is_there(key: &Key, observed: &Observed, ledger: &Ledger) -> bool {
@@ -108,7 +101,7 @@ fn why_not(
     if ledger.owned.get(key).is_some_and(|owned| owned.keep) {
         return Some("it was declared with `lifecycle: { prune: false }`".to_owned());
     }
-    if key.kind == Kind::WorkQueue && key.name.ends_with("/default") {
+    if key.is_default_queue() {
         return Some("every pool has it; it goes with its pool".to_owned());
     }
     if let Some(reason) = observed.in_use.get(key) {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::diagnostic::Diagnostic;
 use crate::model::ledger::Ledger;
 use crate::model::plan::{Action, Because, Change, FieldChange};
-use crate::model::{Key, Kind, Map, Path, Tree};
+use crate::model::{Key, Map, Path, Tree};
 use crate::resource::Compare;
 use crate::resource::deployment::{FIELDS, found, owns_its_limit};
 
@@ -29,12 +29,8 @@ pub fn old<'a>(wanted: &Deployment, observed: &'a Observed) -> Option<(&'a Key, 
 
 /// Whether a deployment is to be replaced by one that is wanted, or hangs on such a one.
 pub fn is_replaced(key: &Key, desired: &Desired) -> bool {
-    let hangs = |old: &Key| {
-        let below = key.name.strip_prefix(&old.name);
-        key.kind == Kind::Automation && below.is_some_and(|rest| rest.starts_with('/'))
-    };
     let mut old = desired.deployments.values().filter_map(|wanted| wanted.replaces.as_ref());
-    old.any(|old| old.key == *key || hangs(&old.key))
+    old.any(|old| old.key == *key || key.hangs_on(&old.key))
 }
 
 /// What contradicts itself: one that replaces itself, two that replace one, one that is still declared.

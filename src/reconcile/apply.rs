@@ -134,11 +134,6 @@ struct Applying<'a> {
     progress: Progress<'a>,
 }
 
-/// Whether it is the queue that every pool has.
-fn is_default_queue(key: &Key) -> bool {
-    key.kind == Kind::WorkQueue && key.name.ends_with("/default")
-}
-
 /// One change on its way: what it comes to is the id of its object, if that still exists.
 type Job = (Key, Result<Option<String>, ApiError>);
 
@@ -371,7 +366,7 @@ impl Sender {
                 self.api.apply_slas(&deployment, slas.as_array().map_or(&[], Vec::as_slice)).await?;
                 Ok(id)
             }
-            Write::CreateObject { body } if is_default_queue(key) => {
+            Write::CreateObject { body } if key.is_default_queue() => {
                 // The server makes it with its pool.
                 self.api.update_object(key, "", &self.lower(body)).await?;
                 let rows = self.api.objects(key.kind, &Which::named([key.name.clone()])).await?;

@@ -4,7 +4,7 @@
 //! Asked anew in every pass: the server's version, pools, blocks, variables, the ledger, and the marks of deployments
 //! and automations. What marks do not show is found when the drift interval is over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -149,10 +149,9 @@ pub(super) fn changed(pass: &Pass<'_>, desired: &Desired) -> Option<Changed> {
 
 /// Whether it is neither a deployment nor an automation of one.
 fn is_other(key: &Key, desired: &Desired) -> bool {
-    let is_below = |owner: &Key| key.name.strip_prefix(&owner.name).is_some_and(|rest| rest.starts_with('/'));
     match key.kind {
         Kind::Deployment => false,
-        Kind::Automation => !desired.deployments.keys().any(is_below),
+        Kind::Automation => !desired.deployments.keys().any(|owner| key.hangs_on(owner)),
         Kind::BlockType
         | Kind::Block
         | Kind::Variable
@@ -166,11 +165,10 @@ fn is_other(key: &Key, desired: &Desired) -> bool {
 
 /// The ledger as far as it speaks of some deployments and their automations.
 fn of(part: &Desired, desired: &Desired, ledger: &Ledger) -> Ledger {
-    let owners: BTreeSet<String> = part.deployments.keys().map(|key| format!("{}/", key.name)).collect();
     let is_meant = |key: &Key| {
         is_other(key, desired)
             || part.deployments.contains_key(key)
-            || (key.kind == Kind::Automation && owners.iter().any(|owner| key.name.starts_with(owner)))
+            || part.deployments.keys().any(|owner| key.hangs_on(owner))
     };
     let owned = ledger.owned.iter().filter(|(key, _)| is_meant(key));
     Ledger {

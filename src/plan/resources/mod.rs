@@ -83,7 +83,7 @@ pub fn objects(
         filler.renamed();
         let Some((fields, along)) = filler.fields() else { continue };
         let needs = filler.needs;
-        for object in pool::derived(item, &fields) {
+        for object in pool::derived(item) {
             objects.insert(object.key.clone(), object);
         }
         objects.insert(item.key.clone(), object(item, fields, along, needs, house));

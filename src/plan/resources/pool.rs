@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::manifest::resources::Item;
+use crate::manifest::resources::{Item, storage_configuration};
 use crate::model::{Key, Kind, Map, Path, RepoPath, Tree};
 
-use super::{Filler, Object, block_reference, named_block, single};
+use super::{Filler, Object, block_reference, named_block};
 
 /// The base job templates of Prefect's own types of pools. Source: the collections that Prefect 3.8.8 ships
 /// (`GET /collections/views/aggregate-worker-metadata`).
@@ -109,106 +109,74 @@ impl Filler<'_> {
         }
     }
 
-    /// Where a pool stores bundles of flows and results. Source: `prefect/cli/work_pool.py` (3.8.8), `storage configure`.
+    /// Where a pool stores bundles of flows, and the block for its results.
     pub(super) fn storage(&mut self, declared: &Tree) -> Tree {
         let at = Path::of("storage_configuration");
-        let Some((kind, inputs)) = STORES.iter().find_map(|store| Some((store, declared.get(store.word)?))) else {
-            return self.with_blocks(&at, &self.filled_storage(declared));
-        };
-        let below = at.key(kind.word);
-        let inputs = self.filled(&below, inputs);
-        let mut arguments = Map::from([("requires".to_owned(), Tree::text(kind.requires))]);
-        if let Some(place) = inputs.get(kind.place) {
-            arguments.insert(kind.place.to_owned(), place.clone());
+        let declared = self.filled(&at, declared);
+        let mut keys = storage_configuration(&declared);
+        if let Some((store, inputs)) = store_of(&declared) {
+            let below = at.key(store.word);
+            if let Some(block) = inputs.get("credentials").and_then(named_block) {
+                self.needs.insert(block, self.place(&below.key("credentials")));
+            }
+            let id = self.reference(result_block(&self.item.key.name, store), &below);
+            keys.insert("default_result_storage_block_id".to_owned(), id);
         }
-        if let Some(block) = inputs.get("credentials").and_then(named_block) {
-            let name = block.name.split('/').next_back().unwrap_or_default().to_owned();
-            arguments.insert(kind.credentials.to_owned(), Tree::Text(name));
-            self.needs.insert(block, self.place(&below.key("credentials")));
+        for (key, value) in &mut keys {
+            if let Some(block) = named_block(value) {
+                *value = self.reference(block, &at.key(key));
+            }
         }
-        let step =
-            |verb: &str| single(&format!("{}.experimental.bundles.{verb}", kind.module), Tree::Map(arguments.clone()));
-        let result = result_block(&self.item.key.name, kind);
-        let id = self.reference(result, &below);
-        Tree::Map(Map::from([
-            ("bundle_upload_step".to_owned(), step("upload")),
-            ("bundle_execution_step".to_owned(), step("execute")),
-            ("default_result_storage_block_id".to_owned(), id),
-        ]))
-    }
-
-    fn filled_storage(&self, declared: &Tree) -> Tree {
-        let mut out = Map::new();
-        for key in ["bundle_upload_step", "bundle_execution_step", "default_result_storage_block_id"] {
-            out.insert(key.to_owned(), declared.get(key).cloned().unwrap_or(Tree::Null));
-        }
-        if let Some(block) = declared.get("default_result_storage_block") {
-            out.insert("default_result_storage_block_id".to_owned(), block.clone());
-        }
-        Tree::Map(out)
+        Tree::Map(keys)
     }
 }
 
-/// A kind of storage that a pool can be given.
+/// The kind of storage that is declared, and its inputs.
+fn store_of(declared: &Tree) -> Option<(&'static Store, &Tree)> {
+    STORES.iter().find_map(|store| Some((store, declared.get(store.word)?)))
+}
+
+/// What the block for results is made of, by the kind of storage. Source: `prefect/cli/work_pool.py` (3.8.8),
+/// `storage configure`.
 struct Store {
     word: &'static str,
-    module: &'static str,
-    requires: &'static str,
     /// The key that says where.
     place: &'static str,
-    /// The argument that names the block of credentials.
-    credentials: &'static str,
-    /// The type of the block that results are written with, and its keys for place and folder.
-    block: (&'static str, &'static str, &'static str),
+    /// The type of the block.
+    slug: &'static str,
+    /// Its keys for the place, the folder and the credentials.
+    keys: [&'static str; 3],
 }
 
 const STORES: [Store; 3] = [
-    Store {
-        word: "s3",
-        module: "prefect_aws",
-        requires: "prefect-aws",
-        place: "bucket",
-        credentials: "aws_credentials_block_name",
-        block: ("s3-bucket", "bucket_name", "bucket_folder"),
-    },
-    Store {
-        word: "gcs",
-        module: "prefect_gcp",
-        requires: "prefect-gcp",
-        place: "bucket",
-        credentials: "gcp_credentials_block_name",
-        block: ("gcs-bucket", "bucket", "bucket_folder"),
-    },
+    Store { word: "s3", place: "bucket", slug: "s3-bucket", keys: ["bucket_name", "bucket_folder", "credentials"] },
+    Store { word: "gcs", place: "bucket", slug: "gcs-bucket", keys: ["bucket", "bucket_folder", "gcp_credentials"] },
     Store {
         word: "azure",
-        module: "prefect_azure",
-        requires: "prefect-azure",
         place: "container",
-        credentials: "azure_blob_storage_credentials_block_name",
-        block: ("azure-blob-storage-container", "container_name", "base_folder"),
+        slug: "azure-blob-storage-container",
+        keys: ["container_name", "base_folder", "credentials"],
     },
 ];
 
 /// The block that a pool's results are written with.
 fn result_block(pool: &str, store: &Store) -> Key {
-    Key::new(Kind::Block, format!("{}/default-{}-result-storage", store.block.0, pool.to_lowercase()))
+    Key::new(Kind::Block, format!("{}/default-{}-result-storage", store.slug, pool.to_lowercase()))
 }
 
 /// The objects that an item brings along: the block for the results of a pool with storage.
-pub fn derived(item: &Item, _fields: &super::Fields) -> Vec<Object> {
+pub fn derived(item: &Item) -> Vec<Object> {
     let Some(declared) = item.fields.get("storage_configuration").filter(|_| item.key.kind == Kind::WorkPool) else {
         return Vec::new();
     };
-    let Some((store, inputs)) = STORES.iter().find_map(|store| Some((store, declared.get(store.word)?))) else {
-        return Vec::new();
-    };
+    let Some((store, inputs)) = store_of(declared) else { return Vec::new() };
+    let [place, folder, credentials] = store.keys;
     let mut data = Map::new();
     let mut needs = std::collections::BTreeMap::new();
-    data.insert(store.block.1.to_owned(), inputs.get(store.place).cloned().unwrap_or(Tree::Null));
-    data.insert(store.block.2.to_owned(), Tree::text("results"));
+    data.insert(place.to_owned(), inputs.get(store.place).cloned().unwrap_or(Tree::Null));
+    data.insert(folder.to_owned(), Tree::text("results"));
     if let Some(block) = inputs.get("credentials").and_then(named_block) {
-        let field = if store.word == "gcs" { "gcp_credentials" } else { "credentials" };
-        data.insert(field.to_owned(), block_reference(Tree::IdOf(block.clone())));
+        data.insert(credentials.to_owned(), block_reference(Tree::IdOf(block.clone())));
         needs.insert(block, item.origin());
     }
     vec![Object {
