@@ -2,7 +2,7 @@
 //!
 //! | block | what happens |
 //! |---|---|
-//! | `console` | each `$ command` runs in a copy of `examples/hello`, one after another, and must print what follows |
+//! | `console` | each `$ command` runs in a copy of `examples/hello` (of the example itself, in the README of one), one after another, and must print what follows; `$ export NAME=value` counts for the later ones |
 //! | `yaml` | must pass `reconcile validate`; a first line such as `# reconcile.yaml` says which file it is |
 //! | `yaml fragment` | must be YAML |
 //! | `json` | must be JSON |
@@ -33,8 +33,10 @@ fn root() -> &'static Path {
 }
 
 fn files() -> Vec<PathBuf> {
-    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = docs.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
+    let list = |dir: &str| std::fs::read_dir(root().join(dir)).unwrap().map(|entry| entry.unwrap().path());
+    let docs = list("docs").chain(list("docs/kinds")).filter(|path| path.extension().is_some_and(|e| e == "md"));
+    let examples = list("examples").map(|path| path.join("README.md")).filter(|path| path.is_file());
+    let mut files: Vec<PathBuf> = docs.chain(examples).collect();
     files.sort();
     files.insert(0, root().join("README.md"));
     assert!(files.len() > 5, "the documents were found");
@@ -66,13 +68,34 @@ fn all(info: &str) -> Vec<Block> {
     found
 }
 
-/// A copy of `examples/hello` in a git repository.
-fn hello() -> Project {
-    let mut project = Project::new();
-    for file in ["prefect.yaml", "reconcile.yaml", "flows/hello.py"] {
-        project = project.file(file, &std::fs::read_to_string(root().join("examples/hello").join(file)).unwrap());
+/// A copy of a directory of examples in a git repository.
+fn copy_of(example: &Path) -> Project {
+    let project = Project::new();
+    let mut left = vec![example.to_owned()];
+    while let Some(dir) = left.pop() {
+        for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => left.push(path),
+                false => {
+                    let name = path.strip_prefix(example).unwrap().to_str().unwrap();
+                    project.write(name, &std::fs::read_to_string(&path).unwrap());
+                }
+            }
+        }
     }
     project.git_init(None)
+}
+
+fn hello() -> Project {
+    copy_of(&root().join("examples/hello"))
+}
+
+/// Where the commands of a document run.
+fn place_of(document: &Path) -> Project {
+    match document.parent().filter(|dir| dir.starts_with(root().join("examples"))) {
+        Some(example) => copy_of(example),
+        None => hello(),
+    }
 }
 
 /// The commands of a block, each with its expected status and lines.
@@ -124,9 +147,13 @@ fn console_examples_do_what_they_say() {
         let workspace = Workspace::of(&server.url);
         workspace.wipe();
         workspace.prepare(&[("local", serde_json::json!({"type": "process"}))], &[], &[]);
-        let project = hello().api(&server.url).with_python();
+        let mut project = place_of(&path).api(&server.url).with_python();
         for block in blocks(&path).iter().filter(|block| block.info == "console") {
             for (line, status, expected) in commands(block) {
+                if let Some((name, value)) = line.strip_prefix("export ").and_then(|line| line.split_once('=')) {
+                    project = project.env(name, value);
+                    continue;
+                }
                 let Output { code, stdout, stderr } = project.shell(&line);
                 let told = format!("{}: $ {line}\n--- stdout\n{stdout}\n--- stderr\n{stderr}", block.place);
                 assert_eq!(code, status, "{told}");

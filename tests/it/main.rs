@@ -17,6 +17,7 @@ mod going_back;
 mod hosts;
 mod impact;
 mod json_mode;
+mod kinds;
 mod local_server;
 mod lock;
 mod objects;

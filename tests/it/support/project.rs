@@ -154,6 +154,7 @@ impl Project {
     /// Runs a command line in a shell here, with the built `reconcile` first on PATH.
     pub fn shell(&self, line: &str) -> Output {
         let mut path = vec![Path::new(env!("CARGO_BIN_EXE_reconcile")).parent().unwrap().to_owned()];
+        path.extend(self.env.get("VIRTUAL_ENV").map(|environment| Path::new(environment).join("bin")));
         path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let mut command = self.command(Path::new("sh"));
         finish(command.env("PATH", std::env::join_paths(path).unwrap()).args(["-c", line]))
