@@ -17,7 +17,7 @@ use super::{Api, Which};
 use crate::model::{Key, Kind};
 
 /// What reconcile keeps on the API for itself.
-const OURS: [&str; 2] = ["reconcile-ledger", "reconcile-lock"];
+pub(super) const OURS: [&str; 2] = ["reconcile-ledger", "reconcile-lock"];
 
 impl Api {
     /// Rows of a kind as the API gives them, each with its natural key, in as few requests as possible.

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::Api;
 use super::client::Call;
 use super::error::ApiError;
+use super::objects::OURS;
 use super::reads::text;
+use super::routes::parts;
 use super::writes::segment;
-use super::{Api, Which};
-use crate::model::{Key, Kind};
+use crate::model::Key;
 
 /// So many deployments are asked for at once.
 const DEPLOYMENTS_AT_ONCE: usize = 200;
@@ -18,8 +20,8 @@ const DEPLOYMENTS_AT_ONCE: usize = 200;
 const FEW_RUNS: u64 = 300;
 /// What is under way: a worker has taken it, and it has not ended.
 const RUNNING: [&str; 3] = ["PENDING", "RUNNING", "CANCELLING"];
-/// What waits for a worker.
-const QUEUED: [&str; 1] = ["SCHEDULED"];
+/// What waits for a worker, has been taken by one and not begun, or is to be resumed.
+const QUEUED: [&str; 3] = ["SCHEDULED", "PENDING", "PAUSED"];
 
 impl Api {
     /// How many runs of each deployment a worker has taken and that have not ended; deployments without any are
@@ -53,12 +55,19 @@ impl Api {
         Ok(running)
     }
 
-    /// How many runs wait for a worker of a pool, those planned for later included, and those of some deployments not.
-    pub async fn queued_runs_of_pool(&self, name: &str, except: &BTreeSet<String>) -> Result<u64, ApiError> {
+    /// How many runs wait in a pool or in a queue, those planned for later included, and those of some deployments not.
+    ///
+    /// Prefect keeps such runs when it deletes their queue (`ondelete="SET NULL"` of `flow_run.work_queue_id` in
+    /// `prefect/server/database/orm_models.py`, 3.8.8), and no worker finds them any more.
+    pub async fn queued_runs(&self, place: &Key, except: &BTreeSet<String>) -> Result<u64, ApiError> {
+        let (pool, name) = parts(place);
         let mut filter = json!({
             "flow_runs": {"state": {"type": {"any_": QUEUED}}},
-            "work_pools": {"name": {"any_": [name]}},
+            "work_pools": {"name": {"any_": [pool.unwrap_or(name)]}},
         });
+        if pool.is_some() {
+            filter["work_pool_queues"] = json!({"name": {"any_": [name]}});
+        }
         let all = self.count_runs(&filter).await?;
         if all == 0 || except.is_empty() {
             return Ok(all);
@@ -94,27 +103,16 @@ impl Api {
         }
     }
 
-    /// The deployments that have one of these blocks as their storage or infrastructure, each with that block's id:
-    /// the API deletes them along with the block. It has no filter for it, so all deployments are read.
-    pub async fn deployments_using_block(&self, blocks: &BTreeSet<String>) -> Result<Vec<(Key, String)>, ApiError> {
-        const PLACES: [&str; 2] = ["storage_document_id", "infrastructure_document_id"];
-        if blocks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut using: Vec<(Value, String)> = Vec::new();
-        for row in self.deployments(&Which::All).await? {
-            let used: BTreeSet<String> = PLACES.iter().filter_map(|place| text(&row, place)).collect();
-            using.extend(used.intersection(blocks).map(|block| (row.clone(), block.clone())));
-        }
-        let rows = using.iter().map(|(row, _)| row.clone()).collect();
-        let keys: BTreeMap<Option<String>, String> = self
-            .with_flow_names(rows)
-            .await?
-            .iter()
-            .filter_map(|row| Some((text(row, "id"), super::routes::natural_name(Kind::Deployment, row)?)))
-            .collect();
-        let key = |row: &Value| Some(Key::new(Kind::Deployment, keys.get(&text(row, "id"))?.clone()));
-        Ok(using.iter().filter_map(|(row, block)| Some((key(row)?, block.clone()))).collect())
+    /// Every block but our own, those included that have no name and belong to what uses them, with their secrets.
+    pub async fn every_block(&self) -> Result<Vec<Value>, ApiError> {
+        let filter = json!({
+            "block_documents": {"is_anonymous": null},
+            "include_secrets": true,
+            "sort": "BLOCK_TYPE_AND_NAME_ASC",
+        });
+        let rows = self.client.filter("/block_documents/filter", &filter, "the blocks").await?;
+        let is_ours = |row: &Value| text(&row["block_type"], "slug").is_some_and(|slug| OURS.contains(&slug.as_str()));
+        Ok(rows.into_iter().filter(|row| !is_ours(row)).collect())
     }
 }
 

@@ -25,6 +25,7 @@ pub struct Apply {
     selecting: Selecting,
     yes: bool,
     lock_timeout: Duration,
+    drain: Option<Duration>,
     fail_on_held: bool,
     full: bool,
     plan: Option<PathBuf>,
@@ -42,6 +43,7 @@ impl Apply {
             selecting,
             yes: bare.yes,
             lock_timeout,
+            drain: bare.drain,
             fail_on_held: false,
             full: false,
             plan: None,
@@ -53,11 +55,12 @@ impl Apply {
 
 impl From<ApplyArgs> for Apply {
     fn from(args: ApplyArgs) -> Self {
-        let ApplyArgs { selecting, plan, yes, lock_timeout, drift, fail_on_held, full } = args;
+        let ApplyArgs { selecting, plan, yes, lock_timeout, drain, drift, fail_on_held, full } = args;
         Apply {
             selecting,
             yes,
             lock_timeout: lock_timeout.unwrap_or_default(),
+            drain,
             fail_on_held,
             full,
             plan,
@@ -69,13 +72,14 @@ impl From<ApplyArgs> for Apply {
 
 impl From<DestroyArgs> for Apply {
     fn from(args: DestroyArgs) -> Self {
-        let DestroyArgs { path, yes, lock_timeout, full } = args;
+        let DestroyArgs { path, yes, lock_timeout, drain, full } = args;
         let selecting = Selecting { path, ..Selecting::default() };
         let lock_timeout = lock_timeout.unwrap_or_default();
         Apply {
             selecting,
             yes,
             lock_timeout,
+            drain,
             fail_on_held: true,
             full,
             plan: None,
@@ -104,6 +108,7 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
     // What was reviewed is compared whole.
     request.caution.full |= saved.is_some();
     request.owning.destroy = args.destroy;
+    request.owning.drain = args.drain;
     let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::StartLocal).await
     {
         Ok(connected) => connected,
@@ -324,7 +329,7 @@ fn exit_of(report: &Report, args: &Apply, interrupted: bool) -> Exit {
     let (done, failed, skipped) = report.tally();
     let open = report.outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Done));
     match (done, failed + skipped) {
-        (_, 0) if args.fail_on_held && !report.plan.held.is_empty() => Exit::Pending,
+        (_, 0) if args.fail_on_held && report.plan.held.len() + report.held_late() > 0 => Exit::Pending,
         (_, 0) => Exit::Done,
         _ if interrupted && open => Exit::Interrupted,
         (0, _) => Exit::Failed,

@@ -186,6 +186,9 @@ pub struct Bare {
     /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
     #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
     pub lock_timeout: Option<Duration>,
+    /// Wait so long for runs under way of deployments that are to be deleted [default: 10m]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    pub drain: Option<Duration>,
     /// How a pass may rest on the one before.
     #[command(flatten)]
     pub drift: DriftArgs,
@@ -369,6 +372,9 @@ pub struct ApplyArgs {
     /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
     #[arg(long, value_name = "DURATION", value_parser = length_of_time, help_heading = "Applying")]
     pub lock_timeout: Option<Duration>,
+    /// Wait so long for runs under way of deployments that are to be deleted [default: 10m]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time, help_heading = "Applying")]
+    pub drain: Option<Duration>,
     /// How a pass may rest on the one before.
     #[command(flatten)]
     pub drift: DriftArgs,
@@ -392,6 +398,9 @@ pub struct DestroyArgs {
     /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
     #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
     pub lock_timeout: Option<Duration>,
+    /// Wait so long for runs under way of deployments that are to be deleted [default: 10m]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    pub drain: Option<Duration>,
     /// Show every change
     #[arg(long, help_heading = "Output")]
     pub full: bool,

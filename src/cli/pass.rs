@@ -49,7 +49,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
 
 fn owning(selecting: &Selecting) -> Owning {
     let OwningArgs { prune, max_delete, adopt } = selecting.owning;
-    Owning { prune, max_delete, adopt, destroy: false }
+    Owning { prune, max_delete, adopt, destroy: false, drain: None }
 }
 
 /// The environment as far as it is text.

@@ -79,8 +79,16 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// What follows from it, in words: `24 planned runs move; next at …`.
     pub impact: Vec<String>,
-    /// What has to be there first.
+    /// The changes that come first, if they are in the plan: of what is made, what it needs; of what is deleted, what
+    /// needed it.
     pub after: Vec<Key>,
+}
+
+impl Change {
+    /// A change of which nothing more is known yet.
+    pub fn new(key: Key, action: Action, because: Because) -> Change {
+        Change { key, action, because, origin: None, fields: Vec::new(), impact: Vec::new(), after: Vec::new() }
+    }
 }
 
 /// Something that should happen and does not, and why.

@@ -188,16 +188,10 @@ fn removed(wanted: &Deployment, of: &Key, observed: &Observed, ledger: &Ledger, 
             planned.gone.push(key.clone());
             continue;
         }
-        let change = Change {
-            key: key.clone(),
-            action: Action::Delete,
-            because: Because::Orphan,
-            origin: Some(wanted.origin.clone()),
-            fields: Vec::new(),
-            impact: Vec::new(),
-            // What is replaced keeps its automations until the new one is there.
-            after: if *of == wanted.key { Vec::new() } else { vec![wanted.key.clone()] },
-        };
+        let mut change = Change::new(key.clone(), Action::Delete, Because::Orphan);
+        change.origin = Some(wanted.origin.clone());
+        // What is replaced keeps its automations until the new one is there.
+        change.after.extend((*of != wanted.key).then(|| wanted.key.clone()));
         planned.push(change, vec![Write::DeleteAutomation { id: owned.id.clone() }]);
     }
 }
@@ -207,13 +201,6 @@ fn digest(wanted: &Automation, ledger: &Ledger) -> Option<String> {
 }
 
 fn change(wanted: &Automation, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
-    Change {
-        key: wanted.key.clone(),
-        action,
-        because,
-        origin: Some(wanted.origin.clone()),
-        fields,
-        impact: Vec::new(),
-        after: vec![wanted.made.owner.clone()],
-    }
+    let (origin, after) = (Some(wanted.origin.clone()), vec![wanted.made.owner.clone()]);
+    Change { origin, fields, after, ..Change::new(wanted.key.clone(), action, because) }
 }

@@ -131,26 +131,11 @@ pub fn compare(before: &State, after: &State) -> Plan {
             plan.unchanged += 1;
             continue;
         }
-        plan.changes.push(Change {
-            key: key.clone(),
-            action,
-            because: Because::Git,
-            origin: Some(written.origin.clone()),
-            fields,
-            impact: Vec::new(),
-            after: written.after.clone(),
-        });
+        let (origin, after) = (Some(written.origin.clone()), written.after.clone());
+        plan.changes.push(Change { origin, fields, after, ..Change::new(key.clone(), action, Because::Git) });
     }
     for key in before.keys().filter(|key| !after.contains_key(key)) {
-        plan.changes.push(Change {
-            key: key.clone(),
-            action: Action::Delete,
-            because: Because::Orphan,
-            origin: None,
-            fields: Vec::new(),
-            impact: Vec::new(),
-            after: Vec::new(),
-        });
+        plan.changes.push(Change::new(key.clone(), Action::Delete, Because::Orphan));
     }
     plan.changes.sort_by(|a, b| a.key.cmp(&b.key));
     plan

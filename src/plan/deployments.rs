@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use crate::model::ledger::Ledger;
 use crate::model::plan::{Action, Because, Change, FieldChange, Held};
-use crate::model::{Abilities, Key, Kind, Map, Path, Tree};
+use crate::model::{Abilities, Key, Map, Path, Tree};
 use crate::resource::Compare;
 use crate::resource::deployment::{FIELDS, found, owns_its_limit};
 
 use super::diff::{self, Sides};
 use super::want::{Declared, Deployment, Observed, Write};
-use super::{Planned, renames, schedules};
+use super::{Planned, prune, renames, schedules};
 
 const VARIABLES: &str = "job_variables";
 
@@ -174,16 +174,8 @@ fn complete(patch: &mut Patch, wanted: &Deployment, answer: &Value) {
 }
 
 pub(super) fn change(wanted: &Deployment, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
-    let pool = wanted.fields.get("work_pool_name").and_then(Tree::as_str);
-    Change {
-        key: wanted.key.clone(),
-        action,
-        because,
-        origin: Some(wanted.origin.clone()),
-        fields,
-        impact: Vec::new(),
-        after: pool.map(|pool| Key::new(Kind::WorkPool, pool)).into_iter().collect(),
-    }
+    let (origin, after) = (Some(wanted.origin.clone()), prune::place(wanted));
+    Change { origin, fields, after, ..Change::new(wanted.key.clone(), action, because) }
 }
 
 /// The declared paths of a deployment with their digests, for the ledger.

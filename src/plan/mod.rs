@@ -7,6 +7,7 @@ pub mod desire;
 pub mod diff;
 pub mod digest;
 pub mod fingerprint;
+pub mod needed;
 pub mod objects;
 pub mod order;
 pub mod prune;
@@ -16,6 +17,7 @@ pub mod resources;
 pub mod same;
 pub mod schedules;
 pub mod server;
+pub mod uses;
 pub mod want;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,14 +93,8 @@ fn service_levels(wanted: &want::Deployment, ledger: &Ledger, planned: &mut Plan
         return;
     }
     planned.plan.unchanged = planned.plan.unchanged.saturating_sub(1);
-    let change = Change {
-        key: wanted.key.clone(),
-        action: Action::Update,
-        because: Because::Git,
-        origin: Some(wanted.origin.clone()),
-        fields: vec![field],
-        impact: Vec::new(),
-        after: Vec::new(),
-    };
+    let mut change = Change::new(wanted.key.clone(), Action::Update, Because::Git);
+    change.origin = Some(wanted.origin.clone());
+    change.fields.push(field);
     planned.push(change, vec![write]);
 }

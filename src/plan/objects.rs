@@ -204,15 +204,9 @@ fn fixed_reason(key: &Key, change: &FieldChange) -> String {
 }
 
 fn change(wanted: &Object, action: Action, because: Because, fields: Vec<FieldChange>) -> Change {
-    Change {
-        key: wanted.key.clone(),
-        action,
-        because,
-        origin: Some(wanted.origin.clone()),
-        fields,
-        impact: Vec::new(),
-        after: wanted.needs.keys().cloned().collect(),
-    }
+    let after = wanted.needs.keys().cloned().collect();
+    let origin = Some(wanted.origin.clone());
+    Change { origin, fields, after, ..Change::new(wanted.key.clone(), action, because) }
 }
 
 /// The declared paths of an object with their digests, for the ledger.

@@ -5,32 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::plan::{Action, Change, Plan};
 use crate::model::{Key, Kind};
 
-/// The keys of all changes: first what is made or changed, what is needed before what needs it; then what is deleted,
-/// what needs before what is needed.
+/// The keys of all changes, each after those that it names in [`Change::after`]: first what is made or changed, then
+/// what is deleted.
 ///
-/// Changes that need each other in a circle come in one last wave: whoever made the plan has told of the circle.
+/// Changes that wait for each other in a circle come in one wave: whoever made the plan has told of the circle.
 pub fn waves(plan: &Plan) -> Vec<Vec<Key>> {
     let (deleting, making): (Vec<&Change>, Vec<&Change>) =
         plan.changes.iter().partition(|change| change.action == Action::Delete);
-    let mut waves = making_waves(&making);
-    // Nothing needs an automation of a trigger: it goes along with the last of the others.
-    let (free, rest): (Vec<&Change>, Vec<&Change>) =
-        deleting.into_iter().partition(|change| change.key.kind == Kind::Automation);
-    let free: Vec<Key> = free.into_iter().map(|change| change.key.clone()).collect();
+    let mut waves = layers(&making);
+    // Nothing waits for an automation that waits for nothing: it goes along with the last of the others.
+    let is_free = |change: &&Change| change.key.kind == Kind::Automation && change.after.is_empty();
+    let (free, rest): (Vec<&Change>, Vec<&Change>) = deleting.into_iter().partition(is_free);
+    let free = free.into_iter().map(|change| change.key.clone());
     match waves.last_mut() {
-        Some(last) if !free.is_empty() => {
+        Some(last) => {
             last.extend(free);
             last.sort();
         }
-        Some(_) => {}
-        None if !free.is_empty() => waves.push(free),
-        None => {}
+        None => waves.extend(Some(free.collect::<Vec<Key>>()).filter(|free| !free.is_empty())),
     }
     waves.extend(deleting_waves(&rest));
     waves
 }
 
-fn making_waves(changes: &[&Change]) -> Vec<Vec<Key>> {
+/// Changes in layers, each after those that it names.
+fn layers(changes: &[&Change]) -> Vec<Vec<Key>> {
     let mut left: BTreeMap<&Key, BTreeSet<&Key>> = BTreeMap::new();
     let keys: BTreeSet<&Key> = changes.iter().map(|change| &change.key).collect();
     for change in changes {
@@ -39,11 +38,9 @@ fn making_waves(changes: &[&Change]) -> Vec<Vec<Key>> {
     }
     let mut waves = Vec::new();
     while !left.is_empty() {
-        let ready: Vec<&Key> = left.iter().filter(|(_, needs)| needs.is_empty()).map(|(key, _)| *key).collect();
+        let ready: BTreeSet<&Key> = left.iter().filter(|(_, needs)| needs.is_empty()).map(|(key, _)| *key).collect();
         let ready = if ready.is_empty() { left.keys().copied().collect() } else { ready };
-        for key in &ready {
-            left.remove(key);
-        }
+        left.retain(|key, _| !ready.contains(key));
         for needs in left.values_mut() {
             needs.retain(|key| !ready.contains(key));
         }
@@ -52,31 +49,27 @@ fn making_waves(changes: &[&Change]) -> Vec<Vec<Key>> {
     waves
 }
 
-/// By kind, and blocks one after the other's user.
+/// By kind, users before what they use; and within a kind in the order that the changes name.
 fn deleting_waves(changes: &[&Change]) -> Vec<Vec<Key>> {
     let mut by_rank: BTreeMap<usize, Vec<&Change>> = BTreeMap::new();
     for change in changes {
-        by_rank.entry(rank(change.key.kind)).or_default().push(change);
+        by_rank.entry(rank(&change.key)).or_default().push(change);
     }
-    let mut waves = Vec::new();
-    for (_, changes) in by_rank {
-        // A deleted object names what it needs: it goes first.
-        let mut within = making_waves(&changes);
-        within.reverse();
-        waves.extend(within);
-    }
-    waves
+    by_rank.values().flat_map(|changes| layers(changes)).collect()
 }
 
-/// How late a kind is deleted.
-fn rank(kind: Kind) -> usize {
-    match kind {
+/// How late an object is deleted: what can use another one of another kind goes before it.
+fn rank(key: &Key) -> usize {
+    match key.kind {
         Kind::Automation => 0,
         Kind::Deployment => 1,
-        Kind::Flow | Kind::WorkQueue => 2,
-        Kind::WorkPool | Kind::ConcurrencyLimit | Kind::TagConcurrencyLimit | Kind::Variable => 3,
+        Kind::Flow => 2,
+        // The server deletes it with its pool: then it is found to be gone.
+        Kind::WorkQueue if key.is_default_queue() => 4,
+        Kind::WorkQueue => 2,
+        Kind::WorkPool | Kind::ConcurrencyLimit | Kind::TagConcurrencyLimit => 3,
         Kind::Block => 4,
-        Kind::BlockType => 5,
+        Kind::BlockType | Kind::Variable => 5,
     }
 }
 
@@ -113,15 +106,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn change(name: &str, kind: Kind, action: Action, after: &[(&str, Kind)]) -> Change {
-        Change {
-            key: Key::new(kind, name),
-            action,
-            because: Because::Git,
-            origin: None,
-            fields: Vec::new(),
-            impact: Vec::new(),
-            after: after.iter().map(|(name, kind)| Key::new(*kind, *name)).collect(),
-        }
+        let after = after.iter().map(|(name, kind)| Key::new(*kind, *name)).collect();
+        Change { after, ..Change::new(Key::new(kind, name), action, Because::Git) }
     }
 
     fn told(changes: Vec<Change>) -> Vec<Vec<String>> {
@@ -141,12 +127,18 @@ mod tests {
         assert_eq!(made, [vec!["root", "alone"], vec!["child"], vec!["pool"]]);
         let deleted = told(vec![
             change("new", Kind::Variable, Create, &[]),
-            change("child", Kind::Block, Delete, &[("root", Kind::Block)]),
-            change("root", Kind::Block, Delete, &[]),
+            change("child", Kind::Block, Delete, &[]),
+            change("root", Kind::Block, Delete, &[("child", Kind::Block), ("new", Kind::Variable)]),
             change("watch", Kind::Automation, Delete, &[]),
+            change("late", Kind::Automation, Delete, &[("new", Kind::Variable)]),
             change("f/d", Kind::Deployment, Delete, &[]),
+            change("p", Kind::WorkPool, Delete, &[]),
+            change("p/default", Kind::WorkQueue, Delete, &[("p", Kind::WorkPool)]),
+            change("p/q", Kind::WorkQueue, Delete, &[]),
         ]);
-        assert_eq!(deleted, [vec!["new", "watch"], vec!["f/d"], vec!["child"], vec!["root"]]);
+        let expected: [&[&str]; 7] =
+            [&["new", "watch"], &["late"], &["f/d"], &["p/q"], &["p"], &["child", "p/default"], &["root"]];
+        assert_eq!(deleted, expected);
     }
 
     #[test]
@@ -165,26 +157,55 @@ mod tests {
         assert_eq!(circle(&needs(&[("a", "a")])).expect("itself").len(), 1);
     }
 
+    /// A kind that can name another one, and that other one.
+    const USES: [(Kind, Kind); 14] = [
+        (Kind::Block, Kind::BlockType),
+        (Kind::Block, Kind::Block),
+        (Kind::Block, Kind::Variable),
+        (Kind::WorkPool, Kind::Block),
+        (Kind::WorkPool, Kind::Variable),
+        (Kind::WorkQueue, Kind::WorkPool),
+        (Kind::Deployment, Kind::WorkQueue),
+        (Kind::Deployment, Kind::WorkPool),
+        (Kind::Deployment, Kind::Block),
+        (Kind::Deployment, Kind::Variable),
+        (Kind::Deployment, Kind::ConcurrencyLimit),
+        (Kind::Automation, Kind::Deployment),
+        (Kind::Automation, Kind::Block),
+        (Kind::Automation, Kind::Automation),
+    ];
+
     proptest! {
         #[test]
-        fn every_change_comes_once_and_after_what_it_needs(edges in proptest::collection::vec((0usize..12, 0usize..12), 0..40)) {
-            let name = |n: usize| format!("n{n:02}");
-            let changes: Vec<Change> = (0..12)
-                .map(|n| {
-                    // Edges go downwards only: no circles.
-                    let after = edges.iter().filter(|(a, b)| *a == n && b < a);
-                    let after: Vec<String> = after.map(|(_, b)| name(*b)).collect();
-                    let after: Vec<(&str, Kind)> = after.iter().map(|n| (n.as_str(), Kind::Block)).collect();
-                    change(&name(n), Kind::Block, Action::Create, &after)
-                })
+        fn every_change_comes_once_and_after_what_it_waits_for(
+            kinds in proptest::collection::vec((0usize..10, any::<bool>()), 1..24),
+            edges in proptest::collection::vec((0usize..24, 0usize..24), 0..80),
+        ) {
+            let key = |n: usize| Key::new(Kind::ALL[kinds[n].0], format!("n{n:02}"));
+            let deletes = |n: usize| kinds[n].1;
+            let mut changes: Vec<Change> = (0..kinds.len())
+                .map(|n| Change::new(key(n), if deletes(n) { Action::Delete } else { Action::Create }, Because::Git))
                 .collect();
+            // Users have higher numbers: no circles.
+            for (user, used) in edges.into_iter().filter(|(a, b)| a > b && *a < kinds.len()) {
+                if !USES.contains(&(key(user).kind, key(used).kind)) {
+                    continue;
+                }
+                match (deletes(user), deletes(used)) {
+                    (false, false) => changes[user].after.push(key(used)),
+                    // Its user goes first, or stops using it.
+                    (_, true) => changes[used].after.push(key(user)),
+                    (true, false) => {}
+                }
+            }
             let plan = Plan { changes: changes.clone(), ..Plan::default() };
             let waves = waves(&plan);
             let place = |key: &Key| waves.iter().position(|wave| wave.contains(key));
-            prop_assert_eq!(waves.iter().map(Vec::len).sum::<usize>(), 12);
+            prop_assert_eq!(waves.iter().map(Vec::len).sum::<usize>(), changes.len());
+            prop_assert!(waves.iter().all(|wave| !wave.is_empty()));
             for change in &changes {
-                for needed in &change.after {
-                    prop_assert!(place(needed) < place(&change.key));
+                for first in &change.after {
+                    prop_assert!(place(first) < place(&change.key), "{} before {}: {:?}", first, change.key, waves);
                 }
             }
         }

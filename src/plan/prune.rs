@@ -1,6 +1,6 @@
 //! What is ours and left git: deleted if that was asked for and nothing stands in its way, else named and kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::manifest::project::MaxDelete;
 use crate::model::ledger::Ledger;
@@ -8,6 +8,7 @@ use crate::model::plan::{Action, Because, Change, Held};
 use crate::model::{Key, Kind, Tree};
 use crate::render::references;
 
+use super::uses::{self, Fate};
 use super::want::{Desired, Observed, Write};
 use super::{Planned, renames};
 
@@ -27,34 +28,90 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &m
     if !desired.complete {
         return;
     }
-    // What is replaced goes with the change that replaces it, and what hangs on it as well.
-    let stays = |key: &Key| planned.gone.contains(key) || renames::is_replaced(key, desired);
-    let left: Vec<&Key> = orphans(desired, ledger).filter(|key| !stays(key)).collect();
-    let used = used(desired);
-    let mut going = Vec::new();
-    for key in left {
-        let Some(id) = id(key, observed, ledger) else { continue };
-        match why_not(key, desired, observed, ledger, &used) {
-            Some(reason) => planned.plan.held.push(held(key, reason)),
-            None => going.push((key.clone(), id)),
-        }
-    }
-    if let Some(reason) = too_many(going.len(), desired, ledger) {
-        planned.plan.held.extend(going.iter().map(|(key, _)| held(key, reason.clone())));
+    let going = Going::new(desired, observed, ledger, planned);
+    planned.plan.held.extend(going.held.into_iter().map(|(key, reason)| held(&key, reason)));
+    if let Some(reason) = too_many(going.ids.len(), desired, ledger) {
+        planned.plan.held.extend(going.ids.keys().map(|key| held(key, reason.clone())));
         return;
     }
-    for (key, id) in going {
-        let change = Change {
-            key: key.clone(),
-            action: Action::Delete,
-            because: Because::Orphan,
-            origin: None,
-            fields: Vec::new(),
-            impact: Vec::new(),
-            after: Vec::new(),
-        };
+    for (key, id) in going.ids {
+        let mut change = Change::new(key.clone(), Action::Delete, Because::Orphan);
+        change.impact.extend(observed.running.get(&key).map(|runs| under_way(*runs)));
+        change.after = going.after.get(&key).into_iter().flatten().cloned().collect();
         planned.push(change, vec![Write::DeleteObject { id }]);
     }
+}
+
+fn under_way(runs: u64) -> String {
+    let runs = crate::report::count(usize::try_from(runs).unwrap_or(usize::MAX), "run is", "runs are");
+    format!("{runs} under way: it is paused, and deleted when they have ended")
+}
+
+/// What left git: what may go, and what stays and why.
+struct Going {
+    /// What may go, with its id.
+    ids: BTreeMap<Key, String>,
+    /// What comes before each of them: the end of every use.
+    after: BTreeMap<Key, BTreeSet<Key>>,
+    /// What stays, and why.
+    held: BTreeMap<Key, String>,
+}
+
+impl Going {
+    fn new(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &Planned) -> Going {
+        // What is replaced goes with the change that replaces it, and what hangs on it as well.
+        let stays = |key: &Key| planned.gone.contains(key) || renames::is_replaced(key, desired);
+        let used = used(desired);
+        let mut out = Going { ids: BTreeMap::new(), after: BTreeMap::new(), held: BTreeMap::new() };
+        for key in orphans(desired, ledger).filter(|key| !stays(key)) {
+            let Some(id) = id(key, observed, ledger) else { continue };
+            match why_not(key, desired, observed, ledger, &used) {
+                Some(reason) => out.held.insert(key.clone(), reason),
+                None => out.ids.insert(key.clone(), id),
+            };
+        }
+        while let Some(in_use) = out.in_use(desired, observed, planned) {
+            for (key, reason) in in_use {
+                out.ids.remove(&key);
+                out.held.insert(key, reason);
+            }
+        }
+        out
+    }
+
+    /// What cannot go because something that stays uses it; else what comes before each is noted. What is held is a
+    /// user that stays in its turn.
+    fn in_use(&mut self, desired: &Desired, observed: &Observed, planned: &Planned) -> Option<BTreeMap<Key, String>> {
+        let replaced = renames::replaced(desired);
+        let mut in_use = BTreeMap::new();
+        self.after.clear();
+        for key in self.ids.keys() {
+            let users = observed.users.get(key).map_or(&[][..], Vec::as_slice);
+            let mut staying = Vec::new();
+            for one in users {
+                match uses::fate(one, &self.ids, &replaced, planned) {
+                    Fate::Stays => staying.push(&one.by),
+                    Fate::Ends(with) => drop(self.after.entry(key.clone()).or_default().insert(with)),
+                }
+            }
+            let pool = key.is_default_queue().then(|| pool_of(key)).flatten();
+            match pool {
+                // The server deletes it with its pool, and never alone.
+                Some(pool) if self.ids.contains_key(&pool) => {
+                    self.after.entry(key.clone()).or_default().insert(pool);
+                }
+                Some(_) => drop(in_use.insert(key.clone(), "every pool has it; it goes with its pool".to_owned())),
+                None if !staying.is_empty() => drop(in_use.insert(key.clone(), uses::told(&staying))),
+                None => {}
+            }
+        }
+        (!in_use.is_empty()).then_some(in_use)
+    }
+}
+
+/// The pool of a queue.
+fn pool_of(queue: &Key) -> Option<Key> {
+    queue.name.split_once('/').map(|(pool, _)| Key::new(Kind::WorkPool, pool))
 }
 
 /// What is ours and not declared. Automations of deployments that are declared are their deployment's business.
@@ -100,9 +157,6 @@ fn why_not(
     }
     if ledger.owned.get(key).is_some_and(|owned| owned.keep) {
         return Some("it was declared with `lifecycle: { prune: false }`".to_owned());
-    }
-    if key.is_default_queue() {
-        return Some("every pool has it; it goes with its pool".to_owned());
     }
     if let Some(reason) = observed.in_use.get(key) {
         return Some(reason.clone());

@@ -27,6 +27,12 @@ pub fn old<'a>(wanted: &Deployment, observed: &'a Observed) -> Option<(&'a Key, 
     observed.deployments.get_key_value(&wanted.replaces.as_ref()?.key)
 }
 
+/// What is to be replaced, each with what takes its place.
+pub fn replaced(desired: &Desired) -> BTreeMap<Key, Key> {
+    let all = desired.deployments.values();
+    all.filter_map(|wanted| Some((wanted.replaces.as_ref()?.key.clone(), wanted.key.clone()))).collect()
+}
+
 /// Whether a deployment is to be replaced by one that is wanted, or hangs on such a one.
 pub fn is_replaced(key: &Key, desired: &Desired) -> bool {
     let mut old = desired.deployments.values().filter_map(|wanted| wanted.replaces.as_ref());

@@ -145,15 +145,9 @@ mod tests {
             before: Some(before),
             after: Some(after),
         });
-        let change = Change {
-            key: Key::deployment("etl", "nightly"),
-            action: Action::Update,
-            because: Because::Git,
-            origin: None,
-            fields: fields.collect(),
-            impact: vec!["differs from time to time".to_owned()],
-            after: Vec::new(),
-        };
+        let mut change = Change::new(Key::deployment("etl", "nightly"), Action::Update, Because::Git);
+        change.fields = fields.collect();
+        change.impact.push("differs from time to time".to_owned());
         Plan { changes: vec![change], ..Plan::default() }
     }
 

@@ -10,6 +10,8 @@ use crate::manifest::schedules::Schedule;
 use crate::manifest::triggers;
 use crate::model::{Abilities, Key, Origin, Path, Tree};
 
+use super::uses::Use;
+
 /// A deployment as it should be.
 #[derive(Clone, Debug)]
 pub struct Deployment {
@@ -121,8 +123,12 @@ pub struct Observed {
     pub automations: Vec<Value>,
     /// Objects of the other kinds, by key.
     pub objects: BTreeMap<Key, Value>,
-    /// What stands in the way of deleting an object, in words, by key.
+    /// What stands in the way of deleting an object besides its users, in words, by key.
     pub in_use: BTreeMap<Key, String>,
+    /// Who uses what may be deleted, by key.
+    pub users: BTreeMap<Key, Vec<Use>>,
+    /// How many runs are under way of deployments that may be deleted.
+    pub running: BTreeMap<Key, u64>,
     /// What the server can do.
     pub abilities: Abilities,
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{Api, ApiError, LedgerTrouble, Which};
 use crate::manifest::triggers;
 use crate::model::ledger::Ledger;
+use crate::model::plan::{Action, Change};
 use crate::model::{Key, Kind, Tree};
 use crate::plan::want::{ScheduleWrite, Write};
 use crate::plan::{Planned, order};
@@ -18,10 +19,10 @@ use crate::report::Outcome;
 use crate::resource::deployment::create_body;
 
 use super::builds::Builds;
+use super::drain::{self, Drain};
 use super::keep::Keeper;
 use super::lock::{Guard, LockLost};
-use super::remember;
-use super::{Decided, Pass};
+use super::{Decided, Pass, Request, queues, remember};
 
 /// What became of every change.
 pub type Outcomes = Vec<(Key, Outcome)>;
@@ -80,12 +81,15 @@ pub async fn apply(
     restate(&decided.planned, &mut keeper.ledger);
     let mut applying = Applying {
         api: api.clone(),
+        decided,
         planned: &decided.planned,
         ids: Arc::new(known_ids(decided)),
         flows: decided.observed.flows.clone(),
         outcomes: BTreeMap::new(),
+        request: pass.request,
         stop: pass.request.stop.clone(),
         guard,
+        pools: BTreeMap::new(),
         progress,
     };
     let mut result = applying.run(&mut keeper).await;
@@ -125,26 +129,87 @@ fn known_ids(decided: &Decided) -> BTreeMap<Key, String> {
 
 struct Applying<'a> {
     api: Api,
+    decided: &'a Decided,
     planned: &'a Planned,
     ids: Arc<BTreeMap<Key, String>>,
     flows: BTreeMap<String, String>,
     outcomes: BTreeMap<Key, Outcome>,
+    request: &'a Request,
     stop: CancellationToken,
     guard: Option<&'a Guard>,
+    /// Queues of one pool are written one after the other: a new priority moves those of others.
+    pools: BTreeMap<String, Arc<tokio::sync::Mutex<()>>>,
     progress: Progress<'a>,
 }
 
 /// One change on its way: what it comes to is the id of its object, if that still exists.
 type Job = (Key, Result<Option<String>, ApiError>);
 
-impl Applying<'_> {
+impl<'a> Applying<'a> {
     async fn run(&mut self, keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
         for wave in order::waves(&self.planned.plan) {
             self.begin(&wave, keeper).await?;
             self.make_flows(&wave).await;
+            self.drain(&wave, keeper).await?;
             self.wave(wave, keeper).await?;
         }
+        self.settle_queues().await;
         Ok(())
+    }
+
+    /// Waits for the runs of deployments of a wave that are to be deleted.
+    async fn drain(&mut self, wave: &[Key], keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
+        let deletes = |key: &Key| match self.planned.writes.get(key).map(Vec::as_slice) {
+            Some([Write::DeleteObject { id }]) if key.kind == Kind::Deployment => Some(id.clone()),
+            Some(_) | None => None,
+        };
+        let begun = wave.iter().filter(|key| !self.outcomes.contains_key(key) && self.missing(key).is_none());
+        let going: BTreeMap<String, Key> = begun.filter_map(|key| Some((deletes(key)?, key.clone()))).collect();
+        if going.is_empty() || self.stop.is_cancelled() {
+            return Ok(());
+        }
+        self.save(keeper).await?;
+        let is_paused =
+            |key: &&Key| self.decided.observed.deployments.get(*key).is_some_and(|row| row["paused"] == true);
+        let drain = Drain {
+            api: &self.api,
+            say: &*self.request.say,
+            stop: &self.stop,
+            patience: self.request.owning.drain.unwrap_or(drain::PATIENCE),
+            paused: going.values().filter(is_paused).cloned().collect(),
+            going,
+        };
+        let stays = drain.run(async || self.check_lock(false).await).await?;
+        self.outcomes.extend(stays);
+        Ok(())
+    }
+
+    /// Reads the priorities of the queues that were written, and puts right what the server moved meanwhile.
+    async fn settle_queues(&mut self) {
+        let is_done = |key: &&Key| matches!(self.outcomes.get(*key), Some(Outcome::Done));
+        let written = self.planned.plan.changes.iter().filter(|change| change.action != Action::Delete);
+        let written: Vec<&Key> = written.map(|change| &change.key).filter(is_done).collect();
+        let pools: BTreeSet<&str> = written.iter().filter_map(|key| queues::pool_of(key)).collect();
+        let failed = |key: &Key| self.outcomes.get(key).is_some_and(|outcome| *outcome != Outcome::Done);
+        let held = |key: &Key| self.planned.plan.held.iter().any(|held| held.key == *key);
+        let declared = self.decided.desired.objects.values().filter(|object| {
+            let pool = queues::pool_of(&object.key);
+            pool.is_some_and(|pool| pools.contains(pool)) && !failed(&object.key) && !held(&object.key)
+        });
+        if pools.is_empty() || self.stop.is_cancelled() {
+            return;
+        }
+        let off = match queues::settle(&self.api, declared).await {
+            Ok(off) => off,
+            Err(error) => {
+                let why = format!("its priority could not be read again: {error}");
+                let queues = written.into_iter().filter(|key| queues::pool_of(key).is_some());
+                queues.map(|key| (key.clone(), why.clone())).collect()
+            }
+        };
+        let changed = |key: &Key| self.planned.writes.contains_key(key);
+        let off: Vec<(Key, String)> = off.into_iter().filter(|(key, _)| changed(key)).collect();
+        self.outcomes.extend(off.into_iter().map(|(key, why)| (key, Outcome::Failed(why))));
     }
 
     /// Before a wave: makes sure that the lock is still ours, and writes down what is about to be written.
@@ -246,22 +311,42 @@ impl Applying<'_> {
 
     /// What hangs on a deployment that is not in is not tried.
     fn is_skipped(&mut self, key: &Key) -> bool {
-        let change = self.planned.plan.changes.iter().find(|change| change.key == *key);
-        let missing = change.and_then(|change| {
-            change
-                .after
-                .iter()
-                .find(|needed| matches!(self.outcomes.get(needed), Some(Outcome::Failed(_) | Outcome::Skipped(_))))
-        });
-        let Some(needed) = missing else { return false };
-        self.outcomes.insert(key.clone(), Outcome::Skipped(format!("it needs {needed}, which failed")));
+        let Some((change, first)) = self.missing(key) else { return false };
+        let why = match change.action {
+            Action::Delete => format!("{first} uses it, and was not {}", self.done_to(first)),
+            Action::Create | Action::Update | Action::Replace | Action::Adopt | Action::Release => {
+                format!("it needs {first}, which failed")
+            }
+        };
+        let is_held = matches!(self.outcomes.get(first), Some(Outcome::Held(_)));
+        self.outcomes.insert(key.clone(), if is_held { Outcome::Held(why) } else { Outcome::Skipped(why) });
         true
     }
 
-    fn job(&self, key: Key) -> impl Future<Output = Job> + Send + 'static {
+    /// What had to come first and is not in.
+    fn missing(&self, key: &Key) -> Option<(&'a Change, &'a Key)> {
+        let change = self.planned.plan.changes.iter().find(|change| change.key == *key)?;
+        let is_missing = |first: &&Key| match self.outcomes.get(*first) {
+            Some(Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Held(_)) => true,
+            Some(Outcome::Done) | None => false,
+        };
+        Some((change, change.after.iter().find(is_missing)?))
+    }
+
+    fn done_to(&self, key: &Key) -> &'static str {
+        let change = self.planned.plan.changes.iter().find(|change| change.key == *key);
+        if change.is_some_and(|change| change.action == Action::Delete) { "deleted" } else { "changed" }
+    }
+
+    fn job(&mut self, key: Key) -> impl Future<Output = Job> + Send + use<> {
         let writes = self.planned.writes.get(&key).cloned().unwrap_or_default();
         let (api, ids, flows) = (self.api.clone(), Arc::clone(&self.ids), self.flows.clone());
+        let pool = queues::pool_of(&key).map(|pool| Arc::clone(self.pools.entry(pool.to_owned()).or_default()));
         async move {
+            let _alone = match &pool {
+                Some(pool) => Some(pool.lock().await),
+                None => None,
+            };
             let sender = Sender { api, ids, flows };
             let result = sender.send(&key, &writes).await;
             (key, result)

@@ -3,13 +3,16 @@
 //! A declaration is touched when it reads otherwise than it did, when a file that its flow is made of changed, or when
 //! it has build steps, which see the whole tree. In doubt it is touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::flow::Sources;
+use crate::manifest::node::Node;
 use crate::manifest::prefect_yaml::{self, Declaration, PrefectFile};
+use crate::manifest::resources::Item;
 use crate::manifest::select::Selected;
-use crate::manifest::{vars, yaml};
-use crate::model::RepoPath;
+use crate::manifest::{self, vars, yaml};
+use crate::model::{Key, RepoPath};
+use crate::plan::{needed, resources};
 use crate::source::{Worktree, changed_since};
 
 use super::Request;
@@ -17,19 +20,35 @@ use super::error::PassError;
 use super::flows;
 use super::read::Reading;
 
-/// Leaves only the declarations that are touched by what changed since a commit.
+/// Leaves only the declarations and items that are touched by what changed since a commit, and the items that these need.
 ///
 /// # Errors
 /// A commit that is not there.
 pub fn narrow(reading: &mut Reading, request: &Request, revision: &str) -> Result<(), PassError> {
     let changed = changed_since(reading.worktree.root(), revision)?;
     let before = reading.worktree.clone().at(revision)?;
-    let mut look = Look { reading, request, changed, before, sources: Sources::new() };
+    let mut look = Look {
+        reading,
+        request,
+        changed,
+        before,
+        sources: Sources::new(),
+        items: BTreeSet::new(),
+        known: BTreeMap::new(),
+    };
+    let items = look.reading.items.clone();
+    look.items = items.iter().filter(|item| look.is_item_touched(item)).map(|item| item.key.clone()).collect();
     let all = look.reading.selecting.selected.clone();
     let count = all.len();
     let touched: Vec<Selected> = all.into_iter().filter(|one| look.is_touched(one)).collect();
     let of = crate::report::count(count, "deployment", "deployments");
-    (request.say)(&format!("{} of {of} touched by what changed since {revision}", touched.len()));
+    let objects = match items.len() {
+        0 => String::new(),
+        all => format!(" and {} of {}", look.items.len(), crate::report::count(all, "other object", "other objects")),
+    };
+    (request.say)(&format!("{} of {of}{objects} touched by what changed since {revision}", touched.len()));
+    let needed = needed::needed(&touched, request.default_pool.as_deref(), look.items, &items);
+    reading.items.retain(|item| needed.contains(&item.key));
     reading.selecting.selected = touched;
     reading.complete = false;
     Ok(())
@@ -42,6 +61,10 @@ struct Look<'a> {
     changed: BTreeSet<RepoPath>,
     before: Worktree,
     sources: Sources,
+    /// The items that are touched.
+    items: BTreeSet<Key>,
+    /// What files of resources held before.
+    known: BTreeMap<RepoPath, Vec<Item>>,
 }
 
 impl Look<'_> {
@@ -54,6 +77,33 @@ impl Look<'_> {
             || self.reads_otherwise(&one.declaration)
             || builds(one)
             || self.flow_changed(one)
+            || needed::names(one).iter().any(|key| self.items.contains(key))
+    }
+
+    /// Whether an item reads otherwise than it did, or a file that it is filled with changed.
+    fn is_item_touched(&mut self, item: &Item) -> bool {
+        if self.changed.is_empty() {
+            return false;
+        }
+        let files = resources::questions(std::slice::from_ref(item));
+        let secrets = files.secrets.iter().map(|file| file.dir.join(&file.path));
+        if self.has_changed_settings() || files.templates.into_iter().chain(secrets).any(|path| self.is_changed(&path))
+        {
+            return true;
+        }
+        if !self.is_changed(&item.file) {
+            return false;
+        }
+        let before = self.items_before(&item.file).iter().find(|before| before.key == item.key);
+        before.is_none_or(|before| before.fields != item.fields || before.lifecycle != item.lifecycle)
+    }
+
+    fn items_before(&mut self, path: &RepoPath) -> &[Item] {
+        if !self.known.contains_key(path) {
+            let items = self.root_before(path).map(|(root, _)| manifest::resources::read(path, &root).0);
+            self.known.insert(path.clone(), items.unwrap_or_default());
+        }
+        &self.known[path]
     }
 
     /// Whether a file below the directory is among the changed ones.
@@ -82,12 +132,17 @@ impl Look<'_> {
     }
 
     fn file_before(&self, path: &RepoPath) -> Option<PrefectFile> {
+        let (root, bytes) = self.root_before(path)?;
+        let (file, _) = prefect_yaml::read(path, &path.parent(), &root, &String::from_utf8_lossy(&bytes));
+        Some(file)
+    }
+
+    fn root_before(&self, path: &RepoPath) -> Option<(Node, Vec<u8>)> {
         let bytes = self.before.read(path).ok()??;
         let root = yaml::read(path, &bytes).ok()?.root;
         let environment = self.request.env_name.as_deref();
         let (root, _) = vars::fill_vars(path, &root, &self.reading.project.vars_in(environment));
-        let (file, _) = prefect_yaml::read(path, &path.parent(), &root, &String::from_utf8_lossy(&bytes));
-        Some(file)
+        Some((root, bytes))
     }
 
     fn flow_changed(&mut self, one: &Selected) -> bool {

@@ -387,8 +387,8 @@ pub async fn observe(
         flows: flows.iter().filter_map(|flow| Some((text(flow, "name")?, text(flow, "id")?))).collect(),
         automations,
         objects,
-        in_use: BTreeMap::new(),
         abilities,
+        ..Observed::default()
     })
 }
 

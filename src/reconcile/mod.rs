@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod builds;
 mod changed;
+pub mod drain;
 mod error;
 pub mod flows;
 pub mod gather;
@@ -17,6 +18,7 @@ pub mod offline;
 pub mod origins;
 mod owners;
 mod probe;
+mod queues;
 pub mod read;
 mod remember;
 mod renames;
@@ -26,7 +28,7 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -102,6 +104,8 @@ pub struct Owning {
     pub adopt: bool,
     /// Everything that is ours is deleted: nothing counts as declared.
     pub destroy: bool,
+    /// How long runs under way of deployments that are to be deleted are waited for; `None`: ten minutes.
+    pub drain: Option<Duration>,
 }
 
 impl Request {
@@ -270,11 +274,11 @@ impl<'a> Pass<'a> {
         diagnostics: Vec<Diagnostic>,
     ) -> Result<Decided, PassError> {
         let ledger = &self.asked.ledger;
-        let mut observed = gather::observe(api, &desired, ledger, self.asked.abilities(Some(api))).await?;
-        usage::note(api, &desired, ledger, &mut observed).await?;
+        let observed = gather::observe(api, &desired, ledger, self.asked.abilities(Some(api))).await?;
         let mut decided = self.undecided(desired, observed, diagnostics);
         things::dangling(None, &mut decided);
         owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
+        usage::note(api, &decided.desired, &decided.ledger, &mut decided.observed).await?;
         self.plan(&mut decided);
         renames::respect(api, &self.reading.scope, &mut decided).await?;
         Ok(decided)

@@ -54,15 +54,8 @@ pub(super) fn record_pending(decided: &mut Decided) {
     let changing: BTreeSet<Key> = decided.planned.plan.changes.iter().map(|change| change.key.clone()).collect();
     for key in decided.ledger.pending.iter().filter(|key| !changing.contains(key)) {
         let Some((id, origin)) = decided.planned.ids.get(key).zip(origin(key, &decided.desired)) else { continue };
-        let change = Change {
-            key: key.clone(),
-            action: Action::Adopt,
-            because: Because::Git,
-            origin: Some(origin),
-            fields: Vec::new(),
-            impact: Vec::new(),
-            after: Vec::new(),
-        };
+        let mut change = Change::new(key.clone(), Action::Adopt, Because::Git);
+        change.origin = Some(origin);
         decided.planned.writes.insert(key.clone(), vec![Write::Adopt { id: id.clone() }]);
         decided.planned.plan.unchanged = decided.planned.plan.unchanged.saturating_sub(1);
         decided.planned.plan.changes.push(change);

@@ -1,5 +1,6 @@
 //! The directory → files read, parsed and selected.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +13,7 @@ use crate::manifest::scope::{scope_name, with_env};
 use crate::manifest::select::{Selecting, select};
 use crate::manifest::{globs, vars, yaml};
 use crate::model::{Origin, RepoPath};
+use crate::plan::needed;
 use crate::report::diagnostics::Texts;
 use crate::settings::Declared;
 use crate::source::{Export, GitFacts, SourceError, Worktree};
@@ -116,9 +118,11 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
     reader.remarks(&selecting);
     let is_part = request.prefect_file.is_some() || reader.worktree.selected().is_some();
     let complete = reader.complete && selecting.everything && !is_part;
-    // Who names deployments means nothing else.
-    if !selecting.everything || request.prefect_file.is_some() {
-        items.clear();
+    // Who names deployments means these, and what they need.
+    if !selecting.everything {
+        let default_pool = request.default_pool.as_deref();
+        let needed = needed::needed(&selecting.selected, default_pool, BTreeSet::new(), &items);
+        items.retain(|item| needed.contains(&item.key));
     }
     if items.is_empty() && !request.owning.destroy {
         reader.none_declared(&files, &selecting);

@@ -1,4 +1,5 @@
-//! What stands in the way of deleting what left git: who still uses it. Asked only when something is to be deleted.
+//! What stands in the way of deleting what left git: who still uses it. Asked only when something is to be deleted, and
+//! only of the kinds that can name what goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +10,11 @@ use crate::api::{Api, Which};
 use crate::model::ledger::Ledger;
 use crate::model::{Key, Kind};
 use crate::plan::prune;
+use crate::plan::uses::{self, Target, Use, User};
 use crate::plan::want::{Desired, Observed};
 use crate::resource;
 
-/// So many users are named.
-const NAMED: usize = 3;
-
-/// Notes what is in use of the objects that may be deleted.
+/// Notes who uses the objects that may be deleted.
 ///
 /// # Errors
 /// An API that does not answer.
@@ -28,120 +27,140 @@ pub async fn note(api: &Api, desired: &Desired, ledger: &Ledger, observed: &mut 
     if going.is_empty() {
         return Ok(());
     }
-    let look = Look { ids: observed.ids(), going };
-    let (blocks, deployments, runs) = tokio::join!(look.blocks(api), look.deployments(api), look.runs(api));
-    let mut in_use = runs?;
-    in_use.extend(blocks?);
-    in_use.extend(deployments?);
-    observed.in_use = in_use;
+    let look = Look::new(going, ledger, observed);
+    let (rows, runs, storage) = tokio::join!(look.rows(api), look.runs(api), look.storage(api));
+    let runs = runs?;
+    (observed.running, observed.in_use) = (runs.running, runs.waiting);
+    for (by, kind, row) in rows? {
+        look.note(&by, uses::of_row(kind, &row), &mut observed.users);
+    }
+    if let Some(id) = storage? {
+        let by = User::Other("the server's default result storage".to_owned());
+        look.note(&by, vec![("", Target::Id(id))], &mut observed.users);
+    }
     Ok(())
 }
 
-/// Reasons by object.
-type Reasons = BTreeMap<Key, String>;
+/// What was found of runs.
+struct Runs {
+    /// How many are under way of each deployment.
+    running: BTreeMap<Key, u64>,
+    /// Pools and queues in which some wait, in words.
+    waiting: BTreeMap<Key, String>,
+}
+
+/// A row of the API, and whose it is.
+type Row = (User, Kind, Value);
 
 struct Look {
-    /// The ids of everything that is there.
-    ids: BTreeMap<Key, String>,
     /// What left git.
     going: BTreeSet<Key>,
+    /// The keys of what is ours or was asked for, by id.
+    keys: BTreeMap<String, Key>,
 }
 
 impl Look {
+    fn new(going: BTreeSet<Key>, ledger: &Ledger, observed: &Observed) -> Look {
+        let mut keys: BTreeMap<String, Key> = observed.ids().into_iter().map(|(key, id)| (id, key)).collect();
+        // An automation of a trigger is known by its deployment as well, which its row does not name.
+        let owned = ledger.owned.iter().map(|(key, owned)| (owned.id.clone(), key.clone()));
+        keys.extend(owned.filter(|(_, key)| key.kind == Kind::Automation));
+        Look { going, keys }
+    }
+
     fn of(&self, kind: Kind) -> impl Iterator<Item = &Key> {
         self.going.iter().filter(move |key| key.kind == kind)
     }
 
+    fn goes(&self, kinds: &[Kind]) -> bool {
+        self.going.iter().any(|key| kinds.contains(&key.kind))
+    }
+
     fn ids_of(&self, kind: Kind) -> BTreeMap<&String, &Key> {
-        self.of(kind).filter_map(|key| Some((self.ids.get(key)?, key))).collect()
+        self.keys.iter().filter(|(_, key)| key.kind == kind && self.going.contains(*key)).collect()
     }
 
-    /// Blocks that stay and refer to one that goes, or are of a type that goes: the API would change or delete them.
-    async fn blocks(&self, api: &Api) -> Result<Reasons, PassError> {
-        if self.of(Kind::Block).chain(self.of(Kind::BlockType)).next().is_none() {
-            return Ok(Reasons::new());
-        }
-        let all = api.objects(Kind::Block, &Which::All).await?;
-        let mut users: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-        for (key, row) in all.iter().filter(|(key, _)| !self.going.contains(key)) {
-            let slug = key.name.split('/').next().unwrap_or_default();
-            users.entry(Key::new(Kind::BlockType, slug)).or_default().push(key.to_string());
-            for (_, name) in resource::block::references(row) {
-                users.entry(Key::new(Kind::Block, name)).or_default().push(key.to_string());
+    /// The rows of every kind that can name what goes.
+    async fn rows(&self, api: &Api) -> Result<Vec<Row>, PassError> {
+        use Kind::{Automation, Block, BlockType, ConcurrencyLimit, Deployment, Variable, WorkPool, WorkQueue};
+        let named_by: [(Kind, &[Kind]); 4] = [
+            (Deployment, &[Block, Variable, WorkPool, WorkQueue, ConcurrencyLimit]),
+            (WorkPool, &[Block, Variable]),
+            (WorkQueue, &[WorkPool]),
+            (Automation, &[Block, Variable, WorkPool, WorkQueue, Deployment, Automation]),
+        ];
+        let asked = named_by.into_iter().filter(|(_, named)| self.goes(named)).map(|(kind, _)| kind);
+        let lists = asked.map(|kind| async move { Ok::<_, PassError>((kind, api.objects(kind, &Which::All).await?)) });
+        let blocks = async {
+            match self.goes(&[Block, BlockType, Variable]) {
+                true => api.every_block().await,
+                false => Ok(Vec::new()),
             }
+        };
+        let (lists, blocks) = tokio::join!(futures_util::future::try_join_all(lists), blocks);
+        let mut rows = Vec::new();
+        for (kind, list) in lists? {
+            // Queues that others made go with their pool.
+            let counts = |key: &Key| kind != WorkQueue || (self.going.contains(key) && !key.is_default_queue());
+            let list = list.into_iter().filter(|(key, _)| counts(key));
+            rows.extend(list.map(|(key, row)| (self.user(key, &row), kind, row)));
         }
-        let users = users.into_iter().filter(|(key, _)| self.going.contains(key));
-        Ok(users.map(|(key, users)| (key, told(&users))).collect())
+        for row in blocks? {
+            let by = match resource::name(Block, &row) {
+                Some(name) => self.user(Key::new(Block, name), &row),
+                None => User::Other(format!("the anonymous block `{}`", row["name"].as_str().unwrap_or_default())),
+            };
+            rows.push((by, Block, row));
+        }
+        Ok(rows)
     }
 
-    /// Deployments that stay: the API deletes those whose storage a block is, and takes its pool from the others.
-    async fn deployments(&self, api: &Api) -> Result<Reasons, PassError> {
-        let (blocks, pools) = (self.ids_of(Kind::Block), self.of(Kind::WorkPool).collect::<Vec<_>>());
-        let queues: Vec<&Key> = self.of(Kind::WorkQueue).collect();
-        if blocks.is_empty() && pools.is_empty() && queues.is_empty() {
-            return Ok(Reasons::new());
+    /// Whose a row is. One that only has the name of what goes is another object.
+    fn user(&self, named: Key, row: &Value) -> User {
+        match row["id"].as_str().and_then(|id| self.keys.get(id)) {
+            Some(key) => User::Object(key.clone()),
+            None if self.going.contains(&named) => User::Other(format!("another `{named}`")),
+            None => User::Object(named),
         }
-        let going = self.ids_of(Kind::Deployment);
-        let mut users: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-        let text = |row: &Value, field: &str| row[field].as_str().map(str::to_owned);
-        for (key, row) in api.objects(Kind::Deployment, &Which::All).await? {
-            if text(&row, "id").is_some_and(|id| going.contains_key(&id)) {
-                continue;
-            }
-            let carried = ["storage_document_id", "infrastructure_document_id"].map(|field| text(&row, field));
-            let carried = carried.iter().flatten().filter_map(|id| blocks.get(id)).map(|key| (*key).clone());
-            let pool = text(&row, "work_pool_name");
-            let queue = pool.as_ref().zip(text(&row, "work_queue_name"));
-            let queue = queue.map(|(pool, queue)| Key::new(Kind::WorkQueue, format!("{pool}/{queue}")));
-            let place = pool.map(|pool| Key::new(Kind::WorkPool, pool)).into_iter().chain(queue);
-            for used in carried.chain(place).filter(|used| self.going.contains(used)) {
-                users.entry(used).or_default().push(key.to_string());
-            }
-        }
-        Ok(users.into_iter().map(|(key, users)| (key, told(&users))).collect())
     }
 
-    /// Runs under way of deployments, and runs that wait in pools.
-    async fn runs(&self, api: &Api) -> Result<Reasons, PassError> {
+    /// The block that the server keeps results in where nothing else is said.
+    async fn storage(&self, api: &Api) -> Result<Option<String>, PassError> {
+        Ok(if self.goes(&[Kind::Block]) { api.admin_storage().await? } else { None })
+    }
+
+    /// Notes what a row says of objects that go.
+    fn note(&self, by: &User, named: Vec<(&'static str, Target)>, users: &mut BTreeMap<Key, Vec<Use>>) {
+        for (field, target) in named {
+            let used = match &target {
+                Target::Named(key) => Some(key),
+                Target::Id(id) => self.keys.get(id),
+            };
+            let Some(used) = used.filter(|used| self.going.contains(*used)) else { continue };
+            if *by != User::Object(used.clone()) {
+                users.entry(used.clone()).or_default().push(Use { by: by.clone(), field, target });
+            }
+        }
+    }
+
+    /// Runs under way of deployments, and runs that wait in pools and queues: without those, nobody would take them.
+    async fn runs(&self, api: &Api) -> Result<Runs, PassError> {
         let deployments = self.ids_of(Kind::Deployment);
-        let mut reasons = Reasons::new();
         let ids: BTreeSet<String> = deployments.keys().map(|id| (*id).clone()).collect();
-        if !ids.is_empty() {
-            for (id, count) in api.running_runs(&ids).await? {
-                let runs = crate::report::count(usize::try_from(count).unwrap_or(usize::MAX), "run is", "runs are");
-                let reason = format!("{runs} under way; let them end, or cancel them, and run again");
-                reasons.extend(deployments.get(&id).map(|key| ((*key).clone(), reason)));
-            }
-        }
-        for pool in self.of(Kind::WorkPool).filter(|pool| self.ids.contains_key(pool)) {
-            let waiting = api.queued_runs_of_pool(&pool.name, &ids).await?;
+        let counts = if ids.is_empty() { BTreeMap::new() } else { api.running_runs(&ids).await? };
+        let running = counts.into_iter().filter_map(|(id, count)| Some(((*deployments.get(&id)?).clone(), count)));
+        let mut runs = Runs { running: running.collect(), waiting: BTreeMap::new() };
+        let there: BTreeSet<&Key> = self.keys.values().collect();
+        let places = self.of(Kind::WorkPool).chain(self.of(Kind::WorkQueue)).filter(|key| there.contains(key));
+        for place in places.filter(|key| !key.is_default_queue()) {
+            let waiting = api.queued_runs(place, &ids).await?;
             if waiting > 0 {
-                let runs =
-                    crate::report::count(usize::try_from(waiting).unwrap_or(usize::MAX), "run waits", "runs wait");
-                reasons.insert(pool.clone(), format!("{runs} in it; cancel them, or let them run, and run again"));
+                let count = usize::try_from(waiting).unwrap_or(usize::MAX);
+                let told = crate::report::count(count, "run waits", "runs wait");
+                runs.waiting
+                    .insert(place.clone(), format!("{told} in it; cancel them, or let them run, and run again"));
             }
         }
-        Ok(reasons)
-    }
-}
-
-/// Who uses it, in words.
-fn told(users: &[String]) -> String {
-    let named: Vec<String> = users.iter().take(NAMED).map(|user| format!("`{user}`")).collect();
-    let more = users.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let uses = if users.len() == 1 { "uses" } else { "use" };
-    format!("{}{more} {uses} it", named.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_few_users_are_named() {
-        let users = |count: usize| (0..count).map(|n| format!("block a/b{n}")).collect::<Vec<_>>();
-        assert_eq!(told(&users(1)), "`block a/b0` uses it");
-        assert_eq!(told(&users(5)), "`block a/b0`, `block a/b1`, `block a/b2` and 2 more use it");
+        Ok(runs)
     }
 }

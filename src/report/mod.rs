@@ -89,6 +89,8 @@ pub enum Outcome {
     Failed(String),
     /// It was not tried, because of what.
     Skipped(String),
+    /// It was held back when its turn came, and why.
+    Held(String),
 }
 
 /// One pass: what would change or has changed, and everything worth telling about it.
@@ -125,6 +127,11 @@ impl Report {
     /// Counts by action.
     pub fn summary(&self) -> Summary {
         self.plan.summary()
+    }
+
+    /// How many changes were held back when their turn came.
+    pub fn held_late(&self) -> usize {
+        self.outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Held(_))).count()
     }
 
     /// How many changes are in, failed and were skipped.
@@ -171,6 +178,7 @@ impl Report {
                 Outcome::Done => ("done", None),
                 Outcome::Failed(error) => ("failed", Some(error)),
                 Outcome::Skipped(because) => ("skipped", Some(because)),
+                Outcome::Held(because) => ("held", Some(because)),
             };
             out["result"] = json!(result);
             out["error"] = json!(error);
@@ -265,15 +273,8 @@ mod tests {
     #[test]
     fn keys_of_the_json_form_are_the_documented_ones() {
         let key = Key::new(Kind::Deployment, "etl/nightly");
-        let change = Change {
-            key: key.clone(),
-            action: Action::Create,
-            because: Because::Git,
-            origin: None,
-            fields: Vec::new(),
-            impact: Vec::new(),
-            after: vec![Key::new(Kind::WorkPool, "k8s")],
-        };
+        let mut change = Change::new(key.clone(), Action::Create, Because::Git);
+        change.after.push(Key::new(Kind::WorkPool, "k8s"));
         let report = Report {
             scope: "shop".into(),
             digest: "sha256:0".into(),

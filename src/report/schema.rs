@@ -15,7 +15,7 @@ pub fn plan() -> Value {
 /// The schema of `apply --json`: a plan with what became of each change.
 pub fn report() -> Value {
     let results = json!({
-        "result": { "enum": ["done", "failed", "skipped"] },
+        "result": { "enum": ["done", "failed", "skipped", "held"] },
         "error": { "type": ["string", "null"], "description": "Why it is not in." },
     });
     document("report.schema.json", "What was applied", change(results, &[]))

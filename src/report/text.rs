@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use super::{Outcome, Report, count};
 use crate::model::plan::{Action, Change, FieldChange, Held, Summary};
-use crate::model::{Kind, Tree};
+use crate::model::{Key, Kind, Tree};
 
 /// How a report is printed.
 #[derive(Clone, Copy, Debug)]
@@ -50,24 +50,27 @@ pub fn applied(report: &Report, look: Look) -> String {
         .plan
         .changes
         .iter()
-        .filter(|change| matches!(report.outcome(&change.key), Some(Outcome::Failed(_) | Outcome::Skipped(_))));
+        .filter(|change| report.outcome(&change.key).is_some_and(|outcome| *outcome != Outcome::Done));
+    let failed_ones: Vec<&Change> = failed_ones.collect();
+    let kinds = width_of_kinds(failed_ones.iter().map(|change| &change.key));
     for change in failed_ones {
-        out.push_str(&one_change(report, change, 0, look));
+        out.push_str(&one_change(report, change, (kinds, 0), look));
     }
     if !out.is_empty() {
         out.push('\n');
     }
     let (done, failed, skipped) = report.tally();
     let mut parts = vec![format!("{done} applied")];
-    for (n, word) in [(failed, "failed"), (skipped, "skipped"), (report.plan.held.len(), "held")] {
+    for (n, word) in [(failed, "failed"), (skipped, "skipped"), (report.plan.held.len() + report.held_late(), "held")] {
         if n > 0 {
             parts.push(format!("{n} {word}"));
         }
     }
     parts.push(format!("{} unchanged", report.plan.unchanged));
-    let word = match (done, failed + skipped) {
-        (_, 0) => "Applied",
-        (0, _) => "Failed",
+    let word = match (done, failed, skipped) {
+        (_, 0, 0) => "Applied",
+        (0, 0, _) => "Not applied",
+        (0, _, _) => "Failed",
         _ => "Partly applied",
     };
     let _ = writeln!(out, "{word}: {}.   {}", parts.join(", "), cost(report));
@@ -106,15 +109,17 @@ fn changes(report: &Report, look: Look) -> String {
     let mut out = String::new();
     let all = &report.plan.changes;
     let shown = if look.full { all.len() } else { all.len().min(SHOWN) };
-    let width = all[..shown].iter().map(|c| title(c).chars().count()).max().unwrap_or(0).min(60);
+    let kinds = width_of_kinds(all[..shown].iter().map(|change| &change.key));
+    let width = all[..shown].iter().map(|c| title(c, kinds).chars().count()).max().unwrap_or(0).min(60);
     for change in &all[..shown] {
-        out.push_str(&one_change(report, change, width, look));
+        out.push_str(&one_change(report, change, (kinds, width), look));
     }
     if shown < all.len() {
         let _ = writeln!(out, "  … and {} more; `--full` shows all", all.len() - shown);
     }
+    let kinds = width_of_kinds(report.plan.held.iter().map(|held| &held.key));
     for held in &report.plan.held {
-        out.push_str(&one_held(held, look));
+        out.push_str(&one_held(held, kinds, look));
     }
     if !out.is_empty() {
         out.push('\n');
@@ -122,11 +127,16 @@ fn changes(report: &Report, look: Look) -> String {
     out
 }
 
-fn title(change: &Change) -> String {
-    format!("{:<11} {}", change.key.kind.word(), printable(&change.key.name))
+fn title(change: &Change, kinds: usize) -> String {
+    format!("{:<kinds$} {}", change.key.kind.word(), printable(&change.key.name))
 }
 
-fn one_change(report: &Report, change: &Change, width: usize, look: Look) -> String {
+/// How wide the column of kinds is: none is cut, and a plan of short ones stays narrow.
+fn width_of_kinds<'a>(keys: impl Iterator<Item = &'a Key>) -> usize {
+    keys.map(|key| key.kind.word().len()).max().unwrap_or(0).max(11)
+}
+
+fn one_change(report: &Report, change: &Change, (kinds, width): (usize, usize), look: Look) -> String {
     let colour = style(look, action_style(change.action));
     let dim = style(look, Style::new().dimmed());
     let place = match &change.origin {
@@ -134,7 +144,7 @@ fn one_change(report: &Report, change: &Change, width: usize, look: Look) -> Str
         None => String::new(),
     };
     let mut out =
-        format!("  {colour}{}{colour:#} {:<width$}  {dim}{place}{dim:#}", change.action.symbol(), title(change));
+        format!("  {colour}{}{colour:#} {:<width$}  {dim}{place}{dim:#}", change.action.symbol(), title(change, kinds));
     out.truncate(out.trim_end().len());
     match report.outcome(&change.key) {
         Some(Outcome::Failed(error)) => {
@@ -143,6 +153,9 @@ fn one_change(report: &Report, change: &Change, width: usize, look: Look) -> Str
         }
         Some(Outcome::Skipped(because)) => {
             let _ = write!(out, "\n      skipped: {}", printable(because));
+        }
+        Some(Outcome::Held(because)) => {
+            let _ = write!(out, "\n      held: {}", printable(because));
         }
         Some(Outcome::Done) | None => {}
     }
@@ -156,9 +169,9 @@ fn one_change(report: &Report, change: &Change, width: usize, look: Look) -> Str
     out
 }
 
-fn one_held(held: &Held, look: Look) -> String {
+fn one_held(held: &Held, kinds: usize, look: Look) -> String {
     let yellow = style(look, Style::new().fg_color(Some(AnsiColor::Yellow.into())));
-    let mut out = format!("  {yellow}held{yellow:#} {:<11} {}\n", held.key.kind.word(), printable(&held.key.name));
+    let mut out = format!("  {yellow}held{yellow:#} {:<kinds$} {}\n", held.key.kind.word(), printable(&held.key.name));
     let verb = match held.action {
         Action::Delete => "would be deleted: ",
         _ => "",

@@ -14,6 +14,7 @@ mod floors;
 mod flow_facts;
 mod flow_files;
 mod going_back;
+mod held;
 mod hosts;
 mod impact;
 mod json_mode;

@@ -43,17 +43,17 @@ async fn runs_storage_and_blocks_in_use_are_told() {
     assert_eq!(api.requests().read - before, 2);
     assert!(api.running_runs(&BTreeSet::from([ids[2].clone(), "no-uuid".to_owned()])).await.unwrap().is_empty());
     assert_eq!(api.requests().read - before, 3);
-    assert_eq!(api.queued_runs_of_pool("p 1", &BTreeSet::new()).await.unwrap(), 1);
-    assert_eq!(api.queued_runs_of_pool("missing", &BTreeSet::new()).await.unwrap(), 0);
+    assert_eq!(api.queued_runs(&Key::new(Kind::WorkPool, "p 1"), &BTreeSet::new()).await.unwrap(), 2);
+    let queue = |name: &str| Key::new(Kind::WorkQueue, format!("p 1/{name}"));
+    assert_eq!(api.queued_runs(&queue("default"), &BTreeSet::new()).await.unwrap(), 2);
+    assert_eq!(api.queued_runs(&queue("default"), &BTreeSet::from([ids[0].clone()])).await.unwrap(), 1);
+    assert_eq!(api.queued_runs(&queue("missing"), &BTreeSet::new()).await.unwrap(), 0);
+    assert_eq!(api.queued_runs(&Key::new(Kind::WorkPool, "missing"), &BTreeSet::new()).await.unwrap(), 0);
 
     for paused in [true, true, false] {
         api.pause_deployment(&ids[0], paused).await.unwrap();
         assert_eq!(api.deployments(&Which::ids([ids[0].as_str()])).await.unwrap()[0]["paused"], json!(paused));
     }
-
-    let using = api.deployments_using_block(&BTreeSet::from([block.clone()])).await.unwrap();
-    assert_eq!(using, [(Key::deployment("f", "a"), block.clone())]);
-    assert!(api.deployments_using_block(&BTreeSet::new()).await.unwrap().is_empty());
 
     assert_eq!(api.admin_storage().await.unwrap(), None);
     assert_eq!(
