@@ -17,8 +17,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache=${RECONCILE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/reconcile}
 home=${RECONCILE_SERVERS_DIR:-$cache/servers}
-modules=(api:: cli:: crash:: docs:: everything:: faults:: impact:: lock:: objects:: ownership:: parity:: plan_is_safe:: postgres:: render::
-  saved_plans:: schedules:: schemas:: second_pass:: triggers::)
+modules=(api:: builds_seen:: cli:: crash:: docs:: everything:: faults:: going_back:: impact:: lock:: objects:: ownership:: parity::
+  plan_is_safe:: postgres:: probe:: remembered:: renames:: render:: resources:: saved_plans:: schedules:: schemas:: second_pass:: triggers::)
 
 # The environment of a version is named after its lock; it counts when its last file is there.
 environment() {

@@ -16,6 +16,8 @@ impl Api {
     pub(super) async fn rows(&self, kind: Kind, which: &Which) -> Result<Vec<Value>, ApiError> {
         let row = route(kind);
         let filters = match (which, row.filter) {
+            // Prefect 3.8.3 and older refuse to be asked for automations by id.
+            (Which::Of { ids, .. }, _) if kind == Kind::Automation && !ids.is_empty() => vec![json!({})],
             (Which::Of { .. }, Some(name)) => which.filters().into_iter().map(|asked| json!({ name: asked })).collect(),
             (Which::All, _) | (_, None) => vec![json!({})],
         };

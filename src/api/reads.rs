@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::error::ApiError;
-use crate::model::Secret;
+use super::routes::route;
+use crate::model::{Kind, Secret};
 
 /// So many names fit into one filter; databases limit the variables of a statement.
 pub(super) const NAMES_AT_ONCE: usize = 1000;
@@ -72,17 +73,17 @@ impl Api {
 
     /// Work pools as the API gives them, base job templates included.
     pub async fn work_pools(&self, names: Option<&BTreeSet<String>>) -> Result<Vec<Value>, ApiError> {
-        self.filtered("/work_pools/filter", "work_pools", names, "the work pools").await
+        self.named_rows(Kind::WorkPool, names).await
     }
 
     /// Automations as the API gives them: without their owner.
     pub async fn automations(&self, names: Option<&BTreeSet<String>>) -> Result<Vec<Value>, ApiError> {
-        self.filtered("/automations/filter", "automations", names, "the automations").await
+        self.named_rows(Kind::Automation, names).await
     }
 
     /// The values of variables, by name.
     pub async fn variables(&self, names: Option<&BTreeSet<String>>) -> Result<BTreeMap<String, Value>, ApiError> {
-        let rows = self.filtered("/variables/filter", "variables", names, "the variables").await?;
+        let rows = self.named_rows(Kind::Variable, names).await?;
         let named = rows.into_iter().filter_map(|mut row| Some((text(&row, "name")?, row["value"].take())));
         Ok(named.collect())
     }
@@ -104,6 +105,7 @@ impl Api {
                 // Anonymous documents can be referred to by name as well, and are hidden otherwise.
                 "block_documents": {"name": {"any_": names}, "is_anonymous": null},
                 "include_secrets": true,
+                "sort": route(Kind::Block).sort,
             });
             for mut row in self.client.filter("/block_documents/filter", &filter, "the blocks").await? {
                 let Some(key) = text(&row["block_type"], "slug").zip(text(&row, "name")) else { continue };
@@ -123,6 +125,7 @@ impl Api {
             let filter = json!({
                 "block_documents": {"id": {"any_": chunk}, "is_anonymous": null},
                 "include_secrets": true,
+                "sort": route(Kind::Block).sort,
             });
             for mut row in self.client.filter("/block_documents/filter", &filter, "the blocks").await? {
                 if let Some(id) = text(&row, "id") {
@@ -144,21 +147,8 @@ impl Api {
         Ok(all.into_values().collect())
     }
 
-    async fn filtered(
-        &self,
-        path: &str,
-        kind: &str,
-        names: Option<&BTreeSet<String>>,
-        what: &str,
-    ) -> Result<Vec<Value>, ApiError> {
-        let Some(names) = names else { return self.client.filter(path, &json!({}), what).await };
-        let names: Vec<&String> = names.iter().collect();
-        let mut all = Vec::new();
-        for chunk in names.chunks(NAMES_AT_ONCE) {
-            let filter = json!({ kind: {"name": {"any_": chunk}} });
-            all.extend(self.client.filter(path, &filter, what).await?);
-        }
-        Ok(all)
+    async fn named_rows(&self, kind: Kind, names: Option<&BTreeSet<String>>) -> Result<Vec<Value>, ApiError> {
+        self.rows(kind, &names.map_or(Which::All, |names| Which::named(names.iter().cloned()))).await
     }
 }
 

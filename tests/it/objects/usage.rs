@@ -7,7 +7,7 @@ use reconcile::model::{Key, Kind};
 use serde_json::{Value, json};
 
 use super::api;
-use crate::support::Server;
+use crate::support::{Server, server_is_at_least, server_version};
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
@@ -56,6 +56,10 @@ async fn runs_storage_and_blocks_in_use_are_told() {
     }
 
     assert_eq!(api.admin_storage().await.unwrap(), None);
+    if !server_is_at_least((3, 7)) {
+        assert_eq!(http.request("GET", "/admin/storage", None).status, 404);
+        return println!("Prefect {} has no default storage for results", server_version());
+    }
     assert_eq!(
         http.request("PUT", "/admin/storage", Some(&json!({"default_result_storage_block_id": block}))).status,
         200

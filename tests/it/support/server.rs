@@ -39,9 +39,9 @@ impl Server {
         Server::start_on(postgres::is_wanted(), settings)
     }
 
-    /// Starts one on PostgreSQL, whatever the others are on.
-    pub fn start_on_postgres() -> Server {
-        Server::start_on(true, &[])
+    /// Starts one on PostgreSQL, whatever the others are on, with more settings.
+    pub fn start_on_postgres(settings: &[(&str, &str)]) -> Server {
+        Server::start_on(true, settings)
     }
 
     fn start_on(postgres: bool, settings: &[(&str, &str)]) -> Server {
