@@ -84,4 +84,23 @@ worker fills them in when a run starts, so that the deployment can be applied; i
 `lifecycle: { replaces: old-name }` renames deployments only. Another object is made under its new name; the one of the
 old name has left git, so it is held, and deleted with `--prune`. Point what refers to it to the new name first.",
     },
+    Page {
+        code: "E0770",
+        title: "The data of a block does not fit its type",
+        text: "\
+The server stores whatever it is given, and a run that loads the block fails later, in Python. So the data is checked
+first, against the JSON Schema of the type: the one in git (`block_types:`), the newest one of the API, or the one that
+Prefect ships. What Python's classes convert is right: `\"5\"` for a number, `\"yes\"` for true, null for what may be left
+out. Fields that the type does not know are kept and are no problem. What is not known yet is passed over. A required
+field may be missing where the block is there already and has it. Where blocks are made by another version of their
+class than the newest one, pin its schema with `schema: { version: … }`.",
+    },
+    Page {
+        code: "W0771",
+        title: "The data of a block may not fit its type",
+        text: "\
+Text stands where the type of the block has a mapping or a list: some classes parse such text themselves (a kubeconfig
+in `kubernetes-cluster-config`), others refuse the block when a run loads it. Or a required field is missing, and
+without an API nobody can tell whether the block is there and has it.",
+    },
 ];

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::diagnostic::Diagnostic;
 use crate::manifest::project::MaxDelete;
 use crate::manifest::resources::Lifecycle;
 use crate::manifest::schedules::Schedule;
@@ -76,6 +77,8 @@ pub struct Object {
     pub along: BTreeMap<String, Tree>,
     /// What has to be there first, each with the place that says so.
     pub needs: BTreeMap<Key, Origin>,
+    /// What is wrong with it if it is not there yet.
+    pub if_new: Vec<Diagnostic>,
     /// How it is treated.
     pub lifecycle: Lifecycle,
     /// Paths whose drift is nobody's business, as text prefixes.

@@ -28,7 +28,7 @@ pub async fn ask(request: &Request, reading: &Reading, api: &Api) -> Result<Fact
     let wanted = resources::questions(&reading.items);
     let mut facts = files(request, reading, &wanted);
     let types = api.objects(Kind::BlockType, &Which::named(wanted.block_types)).await?;
-    let form = |row: &mut Value| resources::BlockForm::of(row["block_schema"]["fields"].take());
+    let form = |row: &mut Value| resources::BlockForm::of(row["block_schema"].take());
     facts.block_types = Some(types.into_iter().map(|(key, mut row)| (key.name, form(&mut row))).collect());
     Ok(facts)
 }
@@ -190,7 +190,7 @@ pub fn automations(needed: &BTreeSet<Key>, ledger: &Ledger, rows: &[Value]) -> B
     keys.filter_map(|key| Some((key.clone(), find(key)?.clone()))).collect()
 }
 
-/// References to what is neither in git nor on the API, of everything that is wanted or of a part that was looked up.
+/// References to what is neither in git nor on the API, and what new objects lack, of everything that is wanted or of a part that was looked up.
 pub fn dangling(part: Option<&Desired>, decided: &mut Decided) {
     let (desired, observed) = (&decided.desired, &decided.observed);
     let part = part.unwrap_or(desired);
@@ -206,6 +206,9 @@ pub fn dangling(part: Option<&Desired>, decided: &mut Decided) {
             let message = format!("`{key}` does not exist: neither git nor the API has it");
             let help = "declare it, correct its name, or make it by other means first";
             told.push(Diagnostic::error("E0758", message).at(origin.clone(), "needed here").help(help));
+        }
+        if observed.id(&object.key).is_none() {
+            told.extend(object.if_new.iter().cloned());
         }
     }
     for deployment in part.deployments.values() {

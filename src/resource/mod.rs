@@ -2,10 +2,12 @@
 
 pub mod automation;
 pub mod block;
+pub mod block_data;
 pub mod block_schema;
 pub mod block_type;
 pub mod concurrency_limit;
 pub mod deployment;
+mod lax;
 pub mod schema_check;
 pub mod tag_limit;
 pub mod variable;

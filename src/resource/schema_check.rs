@@ -11,6 +11,7 @@ use std::rc::Rc;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
+use super::lax;
 use crate::model::{Path, Seg};
 
 /// A value that does not fit.
@@ -20,6 +21,17 @@ pub struct Misfit {
     pub path: Path,
     /// Why, in a few words, without the value itself: it may be a secret.
     pub why: String,
+    /// Whether something is missing or too much there, instead of wrong.
+    pub about_keys: bool,
+}
+
+/// How the one who takes the value reads its schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Taker {
+    /// The server: `required` does not count; and whether null may stand where there is a default.
+    Server { none_with_default: bool },
+    /// The Python class of a block; and whether text may stand where a mapping or a list belongs.
+    Block { text_for_all: bool },
 }
 
 /// Checks job variables against the `variables` schema of a pool's base job template.
@@ -77,14 +89,18 @@ pub fn parameters(parameters: &Value, schema: &Value) -> Vec<Misfit> {
 }
 
 fn check(value: &Value, schema: &Value, none_with_default: bool) -> Vec<Misfit> {
+    check_for(Taker::Server { none_with_default }, value, schema)
+}
+
+pub(super) fn check_for(taker: Taker, value: &Value, schema: &Value) -> Vec<Misfit> {
     // The library may refuse or stumble over a schema that a server holds; then the server decides alone.
-    let Some(validator) = validator(schema, none_with_default) else { return Vec::new() };
-    let misfits = || validator.iter_errors(value).map(|error| misfit(&error)).collect();
+    let Some(validator) = validator(schema, taker) else { return Vec::new() };
+    let misfits = || validator.iter_errors(value).flat_map(|error| misfits(&error)).collect();
     catch_unwind(AssertUnwindSafe(misfits)).unwrap_or_default()
 }
 
 /// What a schema was made into, by its text and how it was prepared; `None` for one that the library refuses.
-type Known = BTreeMap<(String, bool), Option<Rc<Validator>>>;
+type Known = BTreeMap<(String, Taker), Option<Rc<Validator>>>;
 
 /// So many schemas are kept; more are a reason to begin anew.
 const MOST_KNOWN: usize = 256;
@@ -94,23 +110,42 @@ thread_local! {
     static KNOWN: RefCell<Known> = const { RefCell::new(Known::new()) };
 }
 
-fn validator(schema: &Value, none_with_default: bool) -> Option<Rc<Validator>> {
-    let key = (schema.to_string(), none_with_default);
+fn validator(schema: &Value, taker: Taker) -> Option<Rc<Validator>> {
+    let key = (schema.to_string(), taker);
     KNOWN.with_borrow_mut(|known| {
         if known.len() >= MOST_KNOWN && !known.contains_key(&key) {
             known.clear();
         }
-        known.entry(key).or_insert_with(|| built(schema, none_with_default)).clone()
+        known.entry(key).or_insert_with(|| built(schema, taker)).clone()
     })
 }
 
-fn built(schema: &Value, none_with_default: bool) -> Option<Rc<Validator>> {
+fn built(schema: &Value, taker: Taker) -> Option<Rc<Validator>> {
     let build = || {
-        let schema = without_required(preprocessed(schema, none_with_default));
+        let schema = match taker {
+            Taker::Server { none_with_default } => without_required(preprocessed(schema, none_with_default)),
+            Taker::Block { text_for_all } => lax::relaxed(schema, text_for_all),
+        };
         let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
+        let options = options.with_keyword(lax::KEYWORD, lax::keyword);
         options.should_validate_formats(false).build(&schema).ok().map(Rc::new)
     };
     catch_unwind(AssertUnwindSafe(build)).ok().flatten()
+}
+
+/// Of a value that could be null or something else, what is wrong with the something.
+fn misfits(error: &jsonschema::ValidationError<'_>) -> Vec<Misfit> {
+    use jsonschema::error::{TypeKind, ValidationErrorKind as Why};
+    if let Why::AnyOf { context } = error.kind() {
+        let is_null = |error: &jsonschema::ValidationError<'_>| {
+            matches!(error.kind(), Why::Type { kind: TypeKind::Single(jsonschema::JsonType::Null) })
+        };
+        let mut others = context.iter().filter(|branch| !matches!(&branch[..], [one] if is_null(one)));
+        if let (Some(only), None) = (others.next(), others.next()) {
+            return only.iter().flat_map(misfits).collect();
+        }
+    }
+    vec![misfit(error)]
 }
 
 fn misfit(error: &jsonschema::ValidationError<'_>) -> Misfit {
@@ -122,7 +157,9 @@ fn misfit(error: &jsonschema::ValidationError<'_>) -> Misfit {
             Err(_) => Seg::Key(part),
         });
     }
-    Misfit { path, why: why(error) }
+    use jsonschema::error::ValidationErrorKind::{AdditionalProperties, Required};
+    let about_keys = matches!(error.kind(), AdditionalProperties { .. } | Required { .. });
+    Misfit { path, why: why(error), about_keys }
 }
 
 /// Why, without the value. Of alternatives, those that say more than that it could be null.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a failing test may panic, and touches the world")]
 
 mod api;
+mod block_data;
 mod builds_seen;
 mod cli;
 mod crash;

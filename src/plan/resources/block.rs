@@ -1,9 +1,13 @@
 //! Blocks: their data with secrets, environment and references filled in, checked against the form of their type.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::diagnostic::Diagnostic;
 use crate::manifest::resources::{Item, known_types};
-use crate::model::{Kind, Path, Secret, Tree};
+use crate::model::tree::Unknown;
+use crate::model::{Kind, Map, Path, Secret, Tree};
+use crate::resource::block_data;
+use crate::resource::schema_check::Misfit;
 
 use super::{Filler, block_reference, named_block};
 
@@ -14,14 +18,34 @@ pub struct BlockForm {
     pub fields: Value,
     /// Dotted paths of secrets; `.*` at the end means everything below.
     pub secrets: Vec<String>,
+    /// The version of this schema; empty where there is none.
+    pub version: String,
+    /// Its checksum; empty where it is not known yet.
+    pub checksum: String,
 }
 
 impl BlockForm {
     /// The form that a schema of the API describes.
-    pub fn of(fields: Value) -> Self {
+    pub fn of(mut schema: Value) -> Self {
+        let fields = schema["fields"].take();
         let secrets = fields["secret_fields"].as_array().into_iter().flatten();
         let secrets = secrets.filter_map(|path| path.as_str().map(str::to_owned)).collect();
-        BlockForm { fields, secrets }
+        let text = |key: &str| schema[key].as_str().unwrap_or_default().to_owned();
+        BlockForm { secrets, version: text("version"), checksum: text("checksum"), fields }
+    }
+
+    /// The form of a type that every server has.
+    fn known(slug: &str) -> Option<Self> {
+        let known = known_types().get(slug)?;
+        let (version, checksum) = (known.version.clone(), known.checksum.clone());
+        Some(BlockForm { fields: known.fields.clone(), secrets: known.secret_fields.clone(), version, checksum })
+    }
+
+    /// Whether a block that pins `schema` is made by this form.
+    fn is(&self, pinned: Option<&Tree>) -> bool {
+        let pin = |key: &str| pinned.and_then(|pinned| pinned.get(key)).and_then(Tree::as_str);
+        pin("version").is_none_or(|version| version == self.version)
+            && pin("checksum").is_none_or(|checksum| checksum == self.checksum)
     }
 }
 
@@ -31,7 +55,7 @@ pub fn own_type(item: &Item) -> Option<(String, BlockForm)> {
         return None;
     }
     let fields = item.fields.get("fields").and_then(|fields| fields.revealed(&|_| None)).unwrap_or_default();
-    let mut form = BlockForm::of(fields);
+    let mut form = BlockForm::of(json!({ "fields": fields }));
     let own = item.fields.get("secret_fields").and_then(Tree::as_list).into_iter().flatten();
     form.secrets.extend(own.filter_map(|path| path.as_str().map(str::to_owned)));
     Some((item.key.name.clone(), form))
@@ -51,7 +75,53 @@ impl Filler<'_> {
             };
             out.insert(key.clone(), value);
         }
-        self.sealed(&at, Tree::Map(out))
+        let data = Tree::Map(out);
+        if !self.failed {
+            self.check(&at, &data);
+        }
+        self.sealed(&at, data)
+    }
+
+    /// Complains of what the class of the block would refuse.
+    fn check(&mut self, at: &Path, data: &Tree) {
+        let Some((slug, _)) = self.item.key.name.split_once('/') else { return };
+        let slug = slug.to_owned();
+        let Some(form) = self.form(&slug) else { return };
+        let mut open = Vec::new();
+        let data = with_holes(data, &Path::root(), &mut open);
+        let found = block_data::misfits(&data, &form.fields, &open);
+        for misfit in &found.wrong {
+            let (place, message) = told(at, &slug, misfit);
+            self.error("E0770", &place, message, "correct it; the block could not be loaded when a run needs it");
+        }
+        for misfit in &found.doubtful {
+            let (place, message) = told(at, &slug, misfit);
+            self.warn(
+                "W0771",
+                &place,
+                message,
+                "write a mapping or a list, unless the block's class parses the text itself",
+            );
+        }
+        for misfit in &found.missing {
+            let (place, message) = told(at, &slug, misfit);
+            let help = "add it to `data`";
+            let problem = Diagnostic::error("E0770", message.clone()).at(self.place(&place), "").help(help);
+            match self.facts.block_types {
+                // A block that is there may have it, and keeps it.
+                Some(_) => self.if_new.push(problem),
+                None => self.warn("W0771", &place, message, "add it to `data`, unless the block is there and has it"),
+            }
+        }
+    }
+
+    /// The schema that a block of this type gets: that of git, of the API, or of a fresh server.
+    fn form(&self, slug: &str) -> Option<BlockForm> {
+        let pinned = self.item.fields.get("schema");
+        let api = self.facts.block_types.as_ref();
+        let own = self.own_types.get(slug).cloned();
+        let forms = [own, api.and_then(|types| types.get(slug)).cloned(), BlockForm::known(slug)];
+        forms.into_iter().flatten().find(|form| form.is(pinned))
     }
 
     /// The same with what stands where secrets belong sealed, and a warning where that is plain text.
@@ -87,4 +157,35 @@ impl Filler<'_> {
             self.seal(&at.key(key), value, rest);
         }
     }
+}
+
+/// Where a value stands that does not fit, and what to say of it.
+fn told(at: &Path, slug: &str, misfit: &Misfit) -> (Path, String) {
+    let place = Path(at.0.iter().chain(&misfit.path.0).cloned().collect());
+    let message = format!("`{place}` does not fit the block type `{slug}`: {}", misfit.why);
+    (place, message)
+}
+
+/// True JSON with null where a value is not known yet; such places go to `open`.
+fn with_holes(tree: &Tree, at: &Path, open: &mut Vec<Path>) -> Value {
+    let is_source = |map: &Map| ["from_env", "from_file"].iter().any(|word| map.contains_key(*word));
+    match tree {
+        Tree::Map(map) if !is_source(map) && !map.contains_key("$ref") && named_block(tree).is_none() => {
+            let below = |(key, value): (&String, &Tree)| (key.clone(), with_holes(value, &at.key(key), open));
+            Value::Object(map.iter().map(below).collect())
+        }
+        Tree::List(items) => {
+            Value::Array(items.iter().enumerate().map(|(n, item)| with_holes(item, &at.item(n), open)).collect())
+        }
+        Tree::Text(text) if text.contains("{{") => hole(at, open),
+        Tree::Map(_) | Tree::Unknown(Unknown::AfterBuild | Unknown::AtApply) | Tree::IdOf(_) => hole(at, open),
+        Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Secret(_) => {
+            tree.revealed(&|_| None).unwrap_or_default()
+        }
+    }
+}
+
+fn hole(at: &Path, open: &mut Vec<Path>) -> Value {
+    open.push(at.clone());
+    Value::Null
 }

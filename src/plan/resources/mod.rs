@@ -78,15 +78,22 @@ pub fn objects(
     let mut objects = BTreeMap::new();
     let own_types: BTreeMap<String, BlockForm> = items.iter().filter_map(block::own_type).collect();
     for item in items {
-        let mut filler =
-            Filler { item, facts, own_types: &own_types, needs: BTreeMap::new(), diagnostics, failed: false };
+        let mut filler = Filler {
+            item,
+            facts,
+            own_types: &own_types,
+            needs: BTreeMap::new(),
+            if_new: Vec::new(),
+            diagnostics,
+            failed: false,
+        };
         filler.renamed();
         let Some((fields, along)) = filler.fields() else { continue };
-        let needs = filler.needs;
+        let (needs, if_new) = (filler.needs, filler.if_new);
         for object in pool::derived(item) {
             objects.insert(object.key.clone(), object);
         }
-        objects.insert(item.key.clone(), object(item, fields, along, needs, house));
+        objects.insert(item.key.clone(), Object { if_new, ..object(item, fields, along, needs, house) });
     }
     in_order(&mut objects);
     circles(&objects, diagnostics);
@@ -105,7 +112,7 @@ fn object(
     let of_house = house.ignore_drift.iter().filter(|pattern| pattern.covers(&item.key, &pattern.path));
     ignore_drift.extend(of_house.map(|pattern| pattern.path.to_string()));
     let (key, origin, strict) = (item.key.clone(), item.origin(), house.strict);
-    Object { key, origin, fields, along, needs, lifecycle, ignore_drift, strict }
+    Object { key, origin, fields, along, needs, if_new: Vec::new(), lifecycle, ignore_drift, strict }
 }
 
 /// Queues of a pool are written in the order of their priorities: a new one takes its number from those that have it.
@@ -150,6 +157,7 @@ struct Filler<'a> {
     facts: &'a Facts,
     own_types: &'a BTreeMap<String, BlockForm>,
     needs: BTreeMap<Key, Origin>,
+    if_new: Vec<Diagnostic>,
     diagnostics: &'a mut Vec<Diagnostic>,
     failed: bool,
 }

@@ -185,6 +185,7 @@ pub fn derived(item: &Item) -> Vec<Object> {
         fields: super::Fields::from([("data".to_owned(), Tree::Map(data))]),
         along: super::Fields::new(),
         needs,
+        if_new: Vec::new(),
         lifecycle: crate::manifest::resources::Lifecycle { adopt: item.lifecycle.adopt, ..Default::default() },
         ignore_drift: std::collections::BTreeSet::new(),
         strict: false,
