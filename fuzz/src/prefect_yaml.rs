@@ -55,9 +55,9 @@ fn pass(path: &RepoPath, prefect: &str, own_path: &RepoPath, own: &str) -> (Vec<
     patterns(&project);
     let Some(root) = parsed(path, prefect, &mut told) else { return finish(told, String::new()) };
     let environment = project.environments.keys().next().cloned();
-    let (root, problems) = vars::fill_vars(path, &root, &project.vars_in(environment.as_deref()));
+    let (root, problems) = vars::fill_vars(path, root, &project.vars_in(environment.as_deref()));
     told.extend(problems);
-    let (file, problems) = read_prefect(path, &path.parent(), &root, prefect);
+    let (file, problems) = read_prefect(path, &path.parent(), root, prefect);
     told.extend(problems);
     let sound = !has_errors(&told);
     let mut made = String::new();

@@ -91,7 +91,7 @@ impl Known {
         let asked = references(template);
         let tree = self.next(fill_blocks(template, &self.blocks), template, &mut told);
         let tree = self.next(fill_variables(&tree, &self.variables, &mut notes), &tree, &mut told);
-        let environment = env_as_values(&self.env);
+        let environment = env_as_values(&self.env, &tree);
         let filling = |values, missing, pending, skip_prefixes| Filling {
             values,
             env: &self.env,

@@ -89,6 +89,14 @@ impl Node {
         self.entry(key).map(|(_, value)| value)
     }
 
+    /// The value under a key of a mapping, taken out of it.
+    pub fn into_value(self, key: &str) -> Option<Node> {
+        match self.value {
+            Value::Map(entries) => entries.into_iter().find(|(k, _)| k.as_str() == Some(key)).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
     /// The text of a text.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {

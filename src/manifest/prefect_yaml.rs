@@ -2,6 +2,8 @@
 //!
 //! Shape: `prefect/cli/deploy/_models.py` and `_config.py` (3.8.8). Templates are not filled here.
 
+use std::sync::Arc;
+
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::model::{Map, Origin, Path, RepoPath, Seg, Tree};
 
@@ -88,9 +90,9 @@ pub struct PrefectFile {
     /// The directory that its relative paths start from.
     pub dir: RepoPath,
     /// Actions of the whole file.
-    pub actions: Actions,
+    pub actions: Arc<Actions>,
     /// The deployments it declares, in order.
-    pub declarations: Vec<Declaration>,
+    pub declarations: Vec<Arc<Declaration>>,
 }
 
 pub(super) const ROOT_KEYS: [&str; 6] = ["prefect-version", "name", "build", "push", "pull", "deployments"];
@@ -132,7 +134,7 @@ pub const VERSION_TYPES: [&str; 6] =
 const MOST_PROBLEMS: usize = 1000;
 
 /// Reads a whole file. `root` is its parsed text `text`; every problem is reported, none is thrown.
-pub fn read(path: &RepoPath, dir: &RepoPath, root: &Node, text: &str) -> (PrefectFile, Vec<Diagnostic>) {
+pub fn read(path: &RepoPath, dir: &RepoPath, root: Node, text: &str) -> (PrefectFile, Vec<Diagnostic>) {
     let mut reader = Reader { file: path.clone(), text, diagnostics: Vec::new() };
     let file = reader.file(dir, root);
     (file, reader.diagnostics)
@@ -145,18 +147,18 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn file(&mut self, dir: &RepoPath, root: &Node) -> PrefectFile {
+    fn file(&mut self, dir: &RepoPath, root: Node) -> PrefectFile {
         if !matches!(root.value, Value::Map(_)) {
             self.error(
                 "E0140",
-                root,
+                &root,
                 format!("the file holds {}, not a mapping", root.value.type_name()),
                 "start with `deployments:` and a list of deployments below it",
             );
         }
-        self.root_keys(root);
-        let actions = self.actions(root, true);
-        let declarations = match root.get("deployments") {
+        self.root_keys(&root);
+        let actions = Arc::new(self.actions(&root, true));
+        let declarations = match root.into_value("deployments") {
             Some(node) => self.declarations(node),
             None => Vec::new(),
         };
@@ -184,30 +186,30 @@ impl Reader<'_> {
         self.warning("W0141", key, format!("`{word}` means nothing {place} and is ignored"), help);
     }
 
-    fn declarations(&mut self, node: &Node) -> Vec<Declaration> {
-        let Value::List(items) = &node.value else {
+    fn declarations(&mut self, node: Node) -> Vec<Arc<Declaration>> {
+        let Value::List(items) = node.value else {
             let found = node.value.type_name();
             self.error(
                 "E0142",
-                node,
+                &node,
                 format!("`deployments` must be a list, not {found}"),
                 "write each deployment as an item that starts with `- name:`",
             );
             return Vec::new();
         };
-        items.iter().map(|item| self.declaration(item)).collect()
+        items.into_iter().map(|item| Arc::new(self.declaration(item))).collect()
     }
 
-    fn declaration(&mut self, node: &Node) -> Declaration {
+    fn declaration(&mut self, node: Node) -> Declaration {
         if !matches!(node.value, Value::Map(_)) {
             self.error(
                 "E0142",
-                node,
+                &node,
                 format!("a deployment must be a mapping, not {}", node.value.type_name()),
                 "write `- name: my-deployment` with its other keys below",
             );
         }
-        self.declaration_keys(node);
+        self.declaration_keys(&node);
         let mut config = Map::new();
         for (key, value) in node.entries() {
             let Some(word) = key.as_str() else { continue };
@@ -215,15 +217,15 @@ impl Reader<'_> {
                 config.insert(word.to_owned(), tree);
             }
         }
-        self.one_kind_of_schedule(node);
-        let actions = self.actions(node, false);
+        self.one_kind_of_schedule(&node);
+        let actions = self.actions(&node, false);
         for (name, steps) in [("build", &actions.build), ("push", &actions.push), ("pull", &actions.pull)] {
             if let Some(tree) = written_steps(steps) {
                 config.insert(name.to_owned(), tree);
             }
         }
-        let lifecycle = self.lifecycle(node);
-        Declaration { file: self.file.clone(), node: node.clone(), config, actions, lifecycle }
+        let lifecycle = self.lifecycle(&node);
+        Declaration { file: self.file.clone(), node, config, actions, lifecycle }
     }
 
     fn declaration_keys(&mut self, node: &Node) {

@@ -4,6 +4,7 @@
 //! may match nothing, a pattern selects each declaration once, and a name that matches nothing is an error.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -73,10 +74,10 @@ impl Overlay {
 /// A declaration that is meant, with the overlay laid over it.
 #[derive(Clone, Debug)]
 pub struct Selected {
-    /// The declaration with the overlay's values.
-    pub declaration: Declaration,
+    /// The declaration with the overlay's values; shared with its file where there is no overlay.
+    pub declaration: Arc<Declaration>,
     /// Actions of its file.
-    pub file_actions: Actions,
+    pub file_actions: Arc<Actions>,
     /// The directory that its relative paths start from.
     pub dir: RepoPath,
     /// `--job-variable` pairs, which also serve as outputs of steps.
@@ -123,10 +124,10 @@ pub fn select(files: &[PrefectFile], selection: &Selection) -> Result<Selecting,
     Ok(out)
 }
 
-fn plain(file: &PrefectFile, declaration: &Declaration) -> Selected {
+fn plain(file: &PrefectFile, declaration: &Arc<Declaration>) -> Selected {
     Selected {
-        declaration: declaration.clone(),
-        file_actions: file.actions.clone(),
+        declaration: Arc::clone(declaration),
+        file_actions: Arc::clone(&file.actions),
         dir: file.dir.clone(),
         job_variable_outputs: Map::new(),
     }
@@ -167,15 +168,15 @@ fn from_nothing(files: &[PrefectFile], name: Option<&String>) -> Selected {
         lifecycle: Map::new(),
     };
     Selected {
-        declaration,
-        file_actions: files.first().map_or(unset, |file| file.actions.clone()),
+        declaration: Arc::new(declaration),
+        file_actions: files.first().map_or_else(|| Arc::new(unset), |file| Arc::clone(&file.actions)),
         dir: files.first().map_or_else(|| RepoPath::new(""), |file| file.dir.clone()),
         job_variable_outputs: Map::new(),
     }
 }
 
 fn unmatched(files: &[PrefectFile], selection: &Selection) -> Result<(), String> {
-    let declared: Vec<&Declaration> = files.iter().flat_map(|file| &file.declarations).collect();
+    let declared: Vec<&Declaration> = files.iter().flat_map(|file| &file.declarations).map(Arc::as_ref).collect();
     for name in &selection.names {
         if !declared.iter().any(|declaration| matches(name, declaration)) {
             let known: BTreeSet<&str> = declared.iter().filter_map(|d| d.name()).collect();
@@ -250,7 +251,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 }
 
 fn apply_overlay(selected: &mut Selected, overlay: &Overlay) -> Result<(), String> {
-    let config = &mut selected.declaration.config;
+    let config = &mut Arc::make_mut(&mut selected.declaration).config;
     for (key, value) in
         [("entrypoint", &overlay.entrypoint), ("description", &overlay.description), ("version", &overlay.version)]
     {
@@ -273,7 +274,7 @@ fn apply_overlay(selected: &mut Selected, overlay: &Overlay) -> Result<(), Strin
         config.insert("enforce_parameter_schema".to_owned(), Tree::Bool(enforce));
     }
     work_pool(selected, overlay)?;
-    let config = &mut selected.declaration.config;
+    let config = &mut Arc::make_mut(&mut selected.declaration).config;
     if overlay.schedules != ScheduleFlags::default() {
         let declared = config.get("schedules").or_else(|| config.get("schedule")).cloned();
         if let Some(schedules) = overlay.schedules.apply(declared) {
@@ -295,7 +296,8 @@ fn work_pool(selected: &mut Selected, overlay: &Overlay) -> Result<(), String> {
     if overlay.pool.is_none() && overlay.queue.is_none() && pairs.is_empty() {
         return Ok(());
     }
-    let pool = selected.declaration.config.entry("work_pool".to_owned()).or_insert(Tree::Map(Map::new()));
+    let pool =
+        Arc::make_mut(&mut selected.declaration).config.entry("work_pool".to_owned()).or_insert(Tree::Map(Map::new()));
     let Tree::Map(pool) = pool else { return Ok(()) };
     if let Some(name) = &overlay.pool {
         pool.insert("name".to_owned(), Tree::text(name));
@@ -369,11 +371,18 @@ mod tests {
             .iter()
             .map(|(name, entrypoint)| {
                 let mut selected = from_nothing(&[], Some(&(*name).to_owned()));
-                selected.declaration.config.insert("entrypoint".to_owned(), Tree::text(*entrypoint));
+                Arc::make_mut(&mut selected.declaration)
+                    .config
+                    .insert("entrypoint".to_owned(), Tree::text(*entrypoint));
                 selected.declaration
             })
             .collect();
-        PrefectFile { path: RepoPath::new("prefect.yaml"), dir: RepoPath::new(""), actions: unset, declarations }
+        PrefectFile {
+            path: RepoPath::new("prefect.yaml"),
+            dir: RepoPath::new(""),
+            actions: Arc::new(unset),
+            declarations,
+        }
     }
 
     fn names(files: &[PrefectFile], patterns: &[&str]) -> Result<Vec<String>, String> {

@@ -28,12 +28,12 @@ const SUGGESTIONS: usize = 100;
 /// values of its own placeholders. Values are not filled in turn.
 ///
 /// Without any `vars` nothing is touched: `vars` may then be the id of a build step.
-pub fn fill_vars(file: &RepoPath, node: &Node, vars: &Map) -> (Node, Vec<Diagnostic>) {
+pub fn fill_vars(file: &RepoPath, node: Node, vars: &Map) -> (Node, Vec<Diagnostic>) {
     if vars.is_empty() {
-        return (node.clone(), Vec::new());
+        return (node, Vec::new());
     }
     let mut filler = Filler { file, vars, room: Some(LIMIT), diagnostics: Vec::new() };
-    let filled = filler.node(node);
+    let filled = filler.node(&node);
     (filled, filler.diagnostics)
 }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn fill(words: &str, values: serde_json::Value) -> (Value, Vec<Diagnostic>) {
-        let (node, diagnostics) = fill_vars(&RepoPath::new("prefect.yaml"), &text(words), &vars(values));
+        let (node, diagnostics) = fill_vars(&RepoPath::new("prefect.yaml"), text(words), &vars(values));
         (node.value, diagnostics)
     }
 
@@ -235,7 +235,7 @@ mod tests {
             value: Value::Map(vec![(key.clone(), Node { value: Value::List(vec![key.clone()]), span: key.span })]),
             span: key.span,
         };
-        let (filled, diagnostics) = fill_vars(&RepoPath::new("p"), &root, &vars(json!({"t": "{{ vars.t }}!"})));
+        let (filled, diagnostics) = fill_vars(&RepoPath::new("p"), root, &vars(json!({"t": "{{ vars.t }}!"})));
         assert_eq!(filled.entries()[0].0, key);
         assert_eq!(filled.entries()[0].1.items(), [text("{{ vars.t }}!")]);
         assert_eq!(diagnostics, []);

@@ -13,7 +13,7 @@ use crate::manifest::version_info::VersionInfo;
 use crate::manifest::{slas, triggers};
 use crate::model::tree::Unknown;
 use crate::model::{FlowFacts, Key, Kind, Map, Path, RepoPath, Tree};
-use crate::render::{Filling, Missing, Note, PlaceholderKind, fill, references};
+use crate::render::{Filling, Missing, Note, PlaceholderKind, fill, may_refer, references};
 use crate::resource::deployment::FORBIDDEN_IN_NAMES;
 use crate::resource::schema_check;
 
@@ -118,16 +118,16 @@ impl Desire<'_> {
         let exempt = ["schedules", "schedule", "triggers"];
         let rest: Map =
             self.filled.config.iter().filter(|(k, _)| !exempt.contains(&k.as_str())).map(clone_pair).collect();
-        match self.outputs_into(&Tree::Map(rest), Missing::Remove, &["ctx."], &Path::root(), true)? {
+        match self.outputs_into(Tree::Map(rest), Missing::Remove, &["ctx."], &Path::root(), true)? {
             Tree::Map(config) => Some(config),
             _ => None,
         }
     }
 
     /// Fills step outputs; what has no value is told if `tell`.
-    fn outputs_into(&mut self, tree: &Tree, missing: Missing, skip: &[&str], below: &Path, tell: bool) -> Option<Tree> {
-        if self.around.symbolic {
-            return Some(tree.clone());
+    fn outputs_into(&mut self, tree: Tree, missing: Missing, skip: &[&str], below: &Path, tell: bool) -> Option<Tree> {
+        if self.around.symbolic || !may_refer(&tree) {
+            return Some(tree);
         }
         let filling = Filling {
             values: self.around.outputs,
@@ -137,7 +137,7 @@ impl Desire<'_> {
             pending: self.around.pending,
         };
         let mut notes = Vec::new();
-        match fill(tree, &filling, &mut notes) {
+        match fill(&tree, &filling, &mut notes) {
             Ok(filled) => {
                 if tell {
                     notes.iter().take(MOST_TOLD).for_each(|note| self.note(note, below));
@@ -202,7 +202,7 @@ impl Desire<'_> {
         for (i, item) in items.iter().enumerate() {
             // The old single `schedule` is a list of one that has no items in the file.
             let below = if key == "schedule" { Path::of(key) } else { Path::of(key).item(i) };
-            let Some(item) = self.outputs_into(item, Missing::Remove, &[], &below, true) else { continue };
+            let Some(item) = self.outputs_into(item.clone(), Missing::Remove, &[], &below, true) else { continue };
             match Schedule::build(&item, self.around.now) {
                 Ok(schedule) => out.push(schedule),
                 Err(problems) => self.problems(problems, &below),
@@ -251,7 +251,7 @@ impl Desire<'_> {
         let Tree::Map(map) = item else { return Some(item.clone()) };
         let mut spec = map.clone();
         let parameters = spec.shift_remove("parameters");
-        let filled = self.outputs_into(&Tree::Map(spec), Missing::Remove, &[], below, true)?;
+        let filled = self.outputs_into(Tree::Map(spec), Missing::Remove, &[], below, true)?;
         let Tree::Map(mut spec) = filled else { return None };
         if let Some(parameters) = parameters.filter(|p| !p.is_null()) {
             for (name, places) in references(&parameters).env {
@@ -402,7 +402,10 @@ impl Desire<'_> {
         };
         let below = Path::of("pull");
         // Outputs fill what they can; blocks, variables and unset environment variables are left to the worker.
-        self.outputs_into(&steps, Missing::Keep, &[], &below, false).unwrap_or(steps)
+        if !may_refer(&steps) {
+            return steps;
+        }
+        self.outputs_into(steps.clone(), Missing::Keep, &[], &below, false).unwrap_or(steps)
     }
 
     /// What the worker does when nobody says where the code is (`prefect/cli/deploy/_actions.py`).

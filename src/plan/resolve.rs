@@ -12,8 +12,8 @@ use crate::manifest::node::Value as NodeValue;
 use crate::manifest::select::Selected;
 use crate::model::{Map, Origin, Path, Seg, Tree};
 use crate::render::{
-    Became, Blocks, Filling, Missing, Note, TemplateProblem, env_as_values, fill, fill_blocks_except, fill_variables,
-    references, references_except,
+    Became, Blocks, Filling, Missing, Note, References, TemplateProblem, env_as_values, fill, fill_blocks_except,
+    fill_variables, may_refer, references, references_except,
 };
 use crate::resource::deployment::FORBIDDEN_IN_NAMES;
 use crate::resource::schema_check::takes_text;
@@ -107,9 +107,12 @@ impl Filled {
 pub fn questions(selected: &[Selected]) -> Questions {
     let mut out = Questions::default();
     for one in selected {
-        let mut found = references_except(&config_tree(one), &|_| false);
+        let mut found = References::default();
+        for (_, value) in filled_keys(one).filter(|(_, value)| may_refer(value)) {
+            found.extend(references(value));
+        }
         for actions in [&one.declaration.actions, &one.file_actions] {
-            for step in actions.build.list().iter().chain(actions.push.list()) {
+            for step in actions.build.list().iter().chain(actions.push.list()).filter(|step| may_refer(step)) {
                 found.extend(references(step));
             }
         }
@@ -122,14 +125,8 @@ pub fn questions(selected: &[Selected]) -> Questions {
 
 /// The keys that the passes work on. Steps are not among them: those of `build` and `push` are filled when they run,
 /// and the blocks of `pull` are the worker's.
-fn config_tree(selected: &Selected) -> Tree {
-    let config = selected.declaration.config.iter();
-    Tree::Map(
-        config
-            .filter(|(key, _)| !["build", "push", "pull"].contains(&key.as_str()))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
-    )
+fn filled_keys(selected: &Selected) -> impl Iterator<Item = (&String, &Tree)> {
+    selected.declaration.config.iter().filter(|(key, _)| !["build", "push", "pull"].contains(&key.as_str()))
 }
 
 /// Fills a declaration's blocks, variables and environment, and checks what can be checked before its flow is known.
@@ -147,9 +144,12 @@ struct Filler<'a> {
 impl Filler<'_> {
     fn run(&mut self) -> Option<Filled> {
         let before = self.diagnostics.len();
-        let tree = config_tree(self.selected);
+        let written = filled_keys(self.selected).map(|(key, value)| (key.clone(), value.clone()));
+        let tree = Tree::Map(written.collect());
         let pool_first = self.pool_name(&tree)?;
-        let Tree::Map(config) = self.passes(&tree, pool_first.as_deref())? else { return None };
+        let is_template = !self.facts.symbolic && may_refer(&tree);
+        let tree = if is_template { self.passes(&tree, pool_first.as_deref())? } else { tree };
+        let Tree::Map(config) = tree else { return None };
         let name = self.name(&config);
         let entrypoint = self.required(&config, "entrypoint", "write `entrypoint: path/to/file.py:flow_function`");
         let pool = self.pool(pool_first);
@@ -177,13 +177,13 @@ impl Filler<'_> {
     }
 
     fn passes(&mut self, tree: &Tree, pool: Option<&str>) -> Option<Tree> {
-        let template = match (&self.facts.pools, pool) {
-            (Some(pools), Some(pool)) => pools.get(pool).map(|pool| pool["base_job_template"].clone()),
+        let facts = self.facts;
+        let template = match (&facts.pools, pool) {
+            (Some(pools), Some(pool)) => pools.get(pool).map(|pool| &pool["base_job_template"]),
             _ => None,
         };
-        let resolve = self.facts.resolve_secrets;
-        let symbolic = self.facts.symbolic;
-        let keep = move |path: &Path| symbolic || !resolve && waits_for_the_worker(path, template.as_ref());
+        let resolve = facts.resolve_secrets;
+        let keep = move |path: &Path| !resolve && waits_for_the_worker(path, template);
         match self.three(tree, &keep) {
             Ok(filled) => {
                 // Without an API nobody knows the pool's template; most take text in job variables.
@@ -200,13 +200,13 @@ impl Filler<'_> {
     }
 
     fn three(&mut self, tree: &Tree, keep: &dyn Fn(&Path) -> bool) -> Result<Tree, Vec<TemplateProblem>> {
-        if self.facts.symbolic {
+        if self.facts.symbolic || !may_refer(tree) {
             return Ok(tree.clone());
         }
         let mut notes = Vec::new();
         let tree = fill_blocks_except(tree, &self.facts.blocks, keep)?;
         let tree = fill_variables(&tree, &self.facts.variables, &mut notes)?;
-        let values = env_as_values(&self.facts.env);
+        let values = env_as_values(&self.facts.env, &tree);
         let env = Filling {
             values: &values,
             env: &self.facts.env,
@@ -230,7 +230,7 @@ impl Filler<'_> {
     /// Prefect stores what these references resolve to where anyone who may read deployments can read it.
     fn stored_in_clear(&mut self, tree: &Tree, keep: &dyn Fn(&Path) -> bool) {
         let Some(config) = tree.as_map() else { return };
-        for (key, value) in config.iter().filter(|(key, _)| !is_structural(key)) {
+        for (key, value) in config.iter().filter(|(key, value)| !is_structural(key) && may_refer(value)) {
             let wrapped = Tree::Map(Map::from([(key.clone(), value.clone())]));
             for ((slug, name), paths) in references_except(&wrapped, keep).blocks.into_iter().take(MOST_TOLD) {
                 let Some(path) = paths.first() else { continue };

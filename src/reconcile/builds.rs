@@ -254,7 +254,7 @@ fn inputs_of(pass: &Pass<'_>, inputs: &Tree, outputs: &Map) -> Result<Tree, Step
     let filled = fill(inputs, &filling, &mut Vec::new()).map_err(problem)?.unwrap_or_else(nothing);
     let filled = fill_blocks(&filled, &facts.blocks).map_err(problem)?;
     let filled = fill_variables(&filled, &facts.variables, &mut Vec::new()).map_err(problem)?;
-    let values = env_as_values(&facts.env);
+    let values = env_as_values(&facts.env, &filled);
     let filled = fill(&filled, &Filling { values: &values, ..filling }, &mut Vec::new()).map_err(problem)?;
     Ok(filled.unwrap_or_else(nothing))
 }

@@ -4,6 +4,7 @@
 //! it has build steps, which see the whole tree. In doubt it is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::flow::Sources;
 use crate::manifest::node::Node;
@@ -133,7 +134,7 @@ impl Look<'_> {
 
     fn file_before(&self, path: &RepoPath) -> Option<PrefectFile> {
         let (root, bytes) = self.root_before(path)?;
-        let (file, _) = prefect_yaml::read(path, &path.parent(), &root, &String::from_utf8_lossy(&bytes));
+        let (file, _) = prefect_yaml::read(path, &path.parent(), root, &String::from_utf8_lossy(&bytes));
         Some(file)
     }
 
@@ -141,7 +142,7 @@ impl Look<'_> {
         let bytes = self.before.read(path).ok()??;
         let root = yaml::read(path, &bytes).ok()?.root;
         let environment = self.request.env_name.as_deref();
-        let (root, _) = vars::fill_vars(path, &root, &self.reading.project.vars_in(environment));
+        let (root, _) = vars::fill_vars(path, root, &self.reading.project.vars_in(environment));
         Some((root, bytes))
     }
 
@@ -169,7 +170,7 @@ fn builds(one: &Selected) -> bool {
 
 /// The one declaration of a file with the name of this one.
 fn only<'a>(file: &'a PrefectFile, like: &Declaration) -> Option<&'a Declaration> {
-    let mut same = file.declarations.iter().filter(|other| other.name() == like.name());
+    let mut same = file.declarations.iter().map(Arc::as_ref).filter(|other| other.name() == like.name());
     same.next().filter(|_| same.next().is_none())
 }
 

@@ -1,5 +1,7 @@
 //! Where each value of an object comes from: a place in a file, a flag, the flow, a setting, or a default.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::{Map as Json, Value};
 
@@ -262,7 +264,10 @@ impl Look<'_> {
     /// The declaration before flags were laid over it.
     fn original(&self, declaration: &Declaration) -> Option<&Declaration> {
         let files = self.pass.reading.files.iter().filter(|file| file.path == declaration.file);
-        files.flat_map(|file| &file.declarations).find(|other| other.node.span == declaration.node.span)
+        files
+            .flat_map(|file| &file.declarations)
+            .map(Arc::as_ref)
+            .find(|other| other.node.span == declaration.node.span)
     }
 
     /// What no declaration says.

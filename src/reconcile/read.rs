@@ -282,7 +282,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             count += 1;
-            let (root, remarks) = vars::fill_vars(&path, &root, &vars);
+            let (root, remarks) = vars::fill_vars(&path, root, &vars);
             self.diagnostics.extend(remarks);
             if declares != Declares::Deployments {
                 let (read, problems) = resources::read(&path, &root);
@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
                 || rooted.as_ref().is_some_and(|rooted| rooted.is_match(path.as_str()));
             let dir = if from_root { RepoPath::new("") } else { path.parent() };
             let text = self.texts.get(&path).cloned().unwrap_or_else(|| Arc::from(""));
-            let (file, problems) = prefect_yaml::read(&path, &dir, &root, &text);
+            let (file, problems) = prefect_yaml::read(&path, &dir, root, &text);
             self.diagnostics.extend(problems);
             files.push(file);
         }

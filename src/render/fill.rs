@@ -10,6 +10,7 @@ use crate::model::{Map, Tree};
 use super::lookup::lookup;
 use super::note::{Became, Note, TemplateProblem};
 use super::placeholder::{Placeholder, PlaceholderKind, distinct, env_name};
+use super::references::references;
 use super::walk::{Filled, Pass, Site, run};
 
 /// What becomes of a placeholder without a value.
@@ -48,9 +49,12 @@ pub fn fill(template: &Tree, filling: &Filling, notes: &mut Vec<Note>) -> Result
 }
 
 /// The environment as `values`: in the pass that fills the environment, Prefect also takes a *standard* placeholder
-/// for the variable of that name, so `{{ HOME }}` hides a step output `HOME`.
-pub fn env_as_values(env: &BTreeMap<String, Tree>) -> Map {
-    env.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+/// for the variable of that name, so `{{ HOME }}` hides a step output `HOME`. Only what the template could mean is
+/// copied.
+pub fn env_as_values(env: &BTreeMap<String, Tree>, template: &Tree) -> Map {
+    let wanted = references(template).outputs;
+    let is_meant = |name: &str| wanted.keys().any(|wanted| wanted.starts_with(name));
+    env.iter().filter(|(name, _)| is_meant(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 impl Pass for Filling<'_> {

@@ -21,5 +21,5 @@ pub use fill::{Filling, Missing, env_as_values, fill};
 pub use note::{Became, Note, TemplateProblem};
 pub use placeholder::{Placeholder, PlaceholderKind, placeholders};
 pub use pystr::as_text;
-pub use references::{References, references, references_except};
+pub use references::{References, may_refer, references, references_except};
 pub use variables::fill_variables;

@@ -28,6 +28,18 @@ pub struct References {
     pub outputs: BTreeMap<String, Vec<Path>>,
 }
 
+/// Whether any pass could change this or find something wrong with it. Most values hold no placeholder: they need not be
+/// walked and copied by every pass.
+pub fn may_refer(template: &Tree) -> bool {
+    match template {
+        Tree::Text(text) => text.contains("{{"),
+        Tree::List(items) => items.iter().any(may_refer),
+        Tree::Map(map) => map.iter().any(|(key, value)| key == "$ref" || may_refer(value)),
+        Tree::Secret(_) => true,
+        Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::IdOf(_) | Tree::Unknown(_) => false,
+    }
+}
+
 /// Everything a template refers to.
 pub fn references(template: &Tree) -> References {
     references_except(template, &|_| false)
@@ -137,6 +149,18 @@ mod tests {
     use super::*;
     use crate::model::Secret;
     use serde_json::json;
+
+    #[test]
+    fn what_no_pass_could_change_is_known() {
+        for (template, expected) in [
+            (json!({"{{ key }}": [1, "a{b}}", null, true]}), false),
+            (json!({"a": ["{{ x }}"]}), true),
+            (json!([{"$ref": 1}]), true),
+        ] {
+            assert_eq!(may_refer(&Tree::from(template.clone())), expected, "{template}");
+        }
+        assert!(may_refer(&Tree::List(vec![Tree::Secret(Secret::text("x"))])));
+    }
 
     #[test]
     fn everything_is_found_with_its_place() {

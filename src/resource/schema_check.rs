@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -99,8 +100,11 @@ pub(super) fn check_for(taker: Taker, value: &Value, schema: &Value) -> Vec<Misf
     catch_unwind(AssertUnwindSafe(misfits)).unwrap_or_default()
 }
 
-/// What a schema was made into, by its text and how it was prepared; `None` for one that the library refuses.
-type Known = BTreeMap<(String, Taker), Option<Rc<Validator>>>;
+/// What schemas were made into, by the hash of their text and how they were prepared.
+type Known = BTreeMap<(u64, Taker), Vec<Made>>;
+
+/// What a schema was made into; `None` for one that the library refuses.
+type Made = (Value, Option<Rc<Validator>>);
 
 /// So many schemas are kept; more are a reason to begin anew.
 const MOST_KNOWN: usize = 256;
@@ -111,13 +115,26 @@ thread_local! {
 }
 
 fn validator(schema: &Value, taker: Taker) -> Option<Rc<Validator>> {
-    let key = (schema.to_string(), taker);
+    let key = (fingerprint(schema), taker);
     KNOWN.with_borrow_mut(|known| {
         if known.len() >= MOST_KNOWN && !known.contains_key(&key) {
             known.clear();
         }
-        known.entry(key).or_insert_with(|| built(schema, taker)).clone()
+        let made = known.entry(key).or_default();
+        if let Some((_, validator)) = made.iter().find(|(same, _)| same == schema) {
+            return validator.clone();
+        }
+        let validator = built(schema, taker);
+        made.push((schema.clone(), validator.clone()));
+        validator
     })
+}
+
+/// Equal for equal schemas.
+fn fingerprint(schema: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    schema.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn built(schema: &Value, taker: Taker) -> Option<Rc<Validator>> {

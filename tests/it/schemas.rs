@@ -80,7 +80,7 @@ fn read(path: &Path, text: &[u8], is_project: bool) -> Option<(Value, Vec<Diagno
     let json = json_mode::tree(&file, &document.root).ok()?.masked();
     let diagnostics = match is_project {
         true => project::read(&file, &document.root).1,
-        false => prefect_yaml::read(&file, &file.parent(), &document.root, &String::from_utf8_lossy(text)).1,
+        false => prefect_yaml::read(&file, &file.parent(), document.root, &String::from_utf8_lossy(text)).1,
     };
     Some((json, diagnostics))
 }

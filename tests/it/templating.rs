@@ -237,7 +237,7 @@ fn ours(q: &Value, sealed: bool) -> Option<Option<Tree>> {
         "deploy" => {
             let tree = fill_blocks(&template, &blocks(q, sealed)).ok()?;
             let tree = fill_variables(&tree, &trees(&q["variables"], sealed), &mut Vec::new()).ok()?;
-            match filled(&tree, &env_as_values(&env), Missing::Keep, &[])? {
+            match filled(&tree, &env_as_values(&env, &tree), Missing::Keep, &[])? {
                 Some(tree) => filled(&tree, &values, Missing::Remove, &["ctx."]),
                 None => Some(None),
             }
