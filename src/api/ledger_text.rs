@@ -49,6 +49,11 @@ pub(super) fn write(ledger: &Ledger, scope: &str, name: &str) -> Documents {
         parts: BTreeMap::new(),
     };
     spread(&mut documents, name, "owned", owned, key);
+    if !ledger.intended.is_empty() {
+        let texts = |paths: &BTreeSet<Path>| paths.iter().map(|path| Value::String(path.to_string())).collect();
+        let intended = ledger.intended.iter().map(|(key, paths)| (key.to_string(), texts(paths))).collect();
+        spread(&mut documents, name, "intended", intended, key);
+    }
     spread(&mut documents, name, "builds", Map::from_iter(ledger.builds.clone()), key);
     spread(&mut documents, name, "flows", Map::from_iter(ledger.flows.clone()), key);
     documents.main["seal"] = Value::String(keyed_digest(key, &documents.main));
@@ -88,11 +93,19 @@ pub(super) fn read(documents: &Documents, scope: &str, name: &str) -> Result<Led
         commit: main["commit"].as_str().map(str::to_owned),
         owned: owned.ok_or_else(|| broken("`owned` cannot be read"))?,
         pending: pending.ok_or_else(|| broken("`pending` cannot be read"))?,
+        intended: intended(&map("intended").unwrap_or_default()),
         // What is only remembered can be found out again.
         builds: map("builds").unwrap_or_default().into_iter().collect(),
         flows: map("flows").unwrap_or_default().into_iter().collect(),
         digest_key: key,
     })
+}
+
+/// What was about to come into being. What cannot be read is left out: it only helps after a crash.
+fn intended(entries: &Map<String, Value>) -> BTreeMap<Key, BTreeSet<Path>> {
+    let paths =
+        |value: &Value| value.as_array().into_iter().flatten().filter_map(|path| path.as_str()?.parse().ok()).collect();
+    entries.iter().filter_map(|(key, value)| Some((key.parse().ok()?, paths(value)))).collect()
 }
 
 /// The keys of one document's `owned`, whether it is a main document or a part.
@@ -157,6 +170,10 @@ mod tests {
                 Owned { id: "x".to_owned(), declared, keep: true },
             )]),
             pending: BTreeSet::from([Key::new(Kind::WorkPool, "k8s")]),
+            intended: BTreeMap::from([(
+                Key::deployment("etl", "nightly"),
+                BTreeSet::from([Path::of("schedules").item("hourly")]),
+            )]),
             builds: BTreeMap::from([("b".to_owned(), json!({"image": "i"}))]),
             flows: BTreeMap::from([("f".to_owned(), json!({"$ref": "#/definitions/X"}))]),
         }

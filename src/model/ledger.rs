@@ -1,5 +1,6 @@
 //! `Ledger`: what a scope owns on the API, what it last applied there and what it is about to write.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
@@ -31,8 +32,26 @@ pub struct Ledger {
     pub owned: BTreeMap<Key, Owned>,
     /// What was about to be written when it was last saved: after a crash these are adopted by name.
     pub pending: BTreeSet<Key>,
+    /// What was about to come into being below pending objects and has no key of its own: their new schedules.
+    pub intended: BTreeMap<Key, BTreeSet<Path>>,
     /// Remembered outputs of builds, by the digest of what went into them.
     pub builds: BTreeMap<String, Value>,
     /// Remembered answers about flows, by the digest of what they depend on.
     pub flows: BTreeMap<String, Value>,
+}
+
+/// Stands in the place of a digest for what was about to be declared when a pass ended early: it may be there or not.
+pub const INTENDED: &str = "?";
+
+impl Ledger {
+    /// The declared paths of an object: those that were applied, and those that an interrupted pass was about to.
+    pub fn declared(&self, key: &Key) -> Cow<'_, BTreeMap<Path, String>> {
+        let applied = self.owned.get(key).map(|owned| &owned.declared);
+        let Some(intended) = self.intended.get(key) else {
+            return applied.map_or_else(|| Cow::Owned(BTreeMap::new()), Cow::Borrowed);
+        };
+        let mut all: BTreeMap<Path, String> = intended.iter().map(|path| (path.clone(), INTENDED.to_owned())).collect();
+        all.extend(applied.cloned().unwrap_or_default());
+        Cow::Owned(all)
+    }
 }

@@ -71,14 +71,9 @@ fn update(
 ) {
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
     planned.ids.insert(wanted.key.clone(), id.clone());
-    let nothing = Declared::new();
     let owned = ledger.owned.get(&wanted.key);
-    let sides = Sides {
-        owned: owned.map_or(&nothing, |owned| &owned.declared),
-        digest_key: &ledger.digest_key,
-        strict: wanted.strict,
-        ids: &NO_IDS,
-    };
+    let declared = ledger.declared(&wanted.key);
+    let sides = Sides { owned: &declared, digest_key: &ledger.digest_key, strict: wanted.strict, ids: &NO_IDS };
     let (mut changes, mut patch) = fields(wanted, answer, &sides);
     if !abilities.empties_job_variables && patch.get(VARIABLES) == Some(&Tree::Map(Map::new())) {
         patch.remove(VARIABLES);

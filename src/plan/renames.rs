@@ -16,7 +16,7 @@ use crate::resource::Compare;
 use crate::resource::deployment::{FIELDS, found, owns_its_limit};
 
 use super::diff::{Sides, sealed};
-use super::want::{Declared, Deployment, Desired, Observed, ScheduleWrite, Write};
+use super::want::{Deployment, Desired, Observed, ScheduleWrite, Write};
 use super::{Planned, deployments, schedules};
 
 /// Keys of a schedule that are its own and not the server's.
@@ -67,14 +67,10 @@ pub fn replace(
     now: Timestamp,
     planned: &mut Planned,
 ) {
-    let nothing = Declared::new();
     let owned = ledger.owned.get(key);
-    let sides = Sides {
-        owned: owned.map_or(&nothing, |owned| &owned.declared),
-        digest_key: &ledger.digest_key,
-        strict: wanted.strict,
-        ids: &deployments::NO_IDS,
-    };
+    let declared = ledger.declared(key);
+    let sides =
+        Sides { owned: &declared, digest_key: &ledger.digest_key, strict: wanted.strict, ids: &deployments::NO_IDS };
     let (mut changes, mut patch) = deployments::fields(wanted, answer, &sides);
     let timetable = schedules::diff(wanted, answer, &sides, owned.is_none(), now);
     changes.extend(timetable.changes);

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::manifest::schedules::{Schedule, Spec};
+use crate::model::ledger::INTENDED;
 use crate::model::plan::FieldChange;
 use crate::model::{Map, Path, Tree};
 
@@ -33,7 +34,7 @@ pub fn label(schedule: &Schedule) -> String {
 }
 
 /// What a schedule of the API is called in paths.
-fn found_label(found: &Value) -> String {
+pub(super) fn found_label(found: &Value) -> String {
     let spec = &found["schedule"];
     if let Some(slug) = found["slug"].as_str() {
         slug.to_owned()
@@ -101,7 +102,9 @@ fn were_edited(declared: &[Schedule], found: &[&Value], sides: &Sides<'_>) -> bo
     let labels: Vec<Path> = found.iter().map(|found| path(&found_label(found))).collect();
     let slugs: Vec<Path> = declared.iter().filter_map(|wanted| wanted.slug.as_deref().map(path)).collect();
     let all = Path::of("schedules");
-    let missing = sides.owned.keys().filter(|owned| {
+    // What was only about to be made may never have been there: nobody misses it.
+    let applied = sides.owned.iter().filter(|(_, digest)| *digest != INTENDED).map(|(owned, _)| owned);
+    let missing = applied.filter(|owned| {
         owned.starts_with(&all) && owned.0.len() == 2 && !labels.contains(owned) && !slugs.contains(owned)
     });
     let is_stranger = |found: &&&Value| {
@@ -113,7 +116,7 @@ fn were_edited(declared: &[Schedule], found: &[&Value], sides: &Sides<'_>) -> bo
     strangers > 0 && strangers == missing.count()
 }
 
-fn path(label: &str) -> Path {
+pub(super) fn path(label: &str) -> Path {
     Path::of("schedules").item(label)
 }
 
@@ -223,10 +226,11 @@ fn delete(found: &Value, sides: &Sides<'_>, out: &mut Timetable) {
 
 /// The declared schedules, for the ledger.
 pub fn declared(wanted: &Deployment, digest_key: &[u8]) -> Declared {
-    let all = wanted.schedules.iter().flatten();
-    all.map(|schedule| {
-        let digest = digest_of(&schedule.set_fields(Timestamp::UNIX_EPOCH), digest_key).unwrap_or_default();
-        (path(&label(schedule)), digest)
-    })
-    .collect()
+    wanted.schedules.iter().flatten().map(|schedule| recorded(schedule, digest_key)).collect()
+}
+
+/// What the ledger says of one schedule.
+pub(super) fn recorded(schedule: &Schedule, digest_key: &[u8]) -> (Path, String) {
+    let digest = digest_of(&schedule.set_fields(Timestamp::UNIX_EPOCH), digest_key).unwrap_or_default();
+    (path(&label(schedule)), digest)
 }

@@ -96,7 +96,11 @@ pub async fn apply(
     // A ledger that is written after the lock was lost would undo what its new holder recorded.
     if !matches!(result, Err(Stopped::Lock(_))) {
         result = match applying.check_lock(false).await {
-            Ok(()) => result.and(keeper.close().await.map_err(Stopped::Ledger)),
+            Ok(()) => {
+                let ends = decided.desired.policy.destroy && result.is_ok();
+                let closed = if ends { keeper.end().await } else { keeper.close().await };
+                result.and(closed.map_err(Stopped::Ledger))
+            }
             Err(lost) => Err(lost),
         };
     }
@@ -216,7 +220,7 @@ impl<'a> Applying<'a> {
     async fn begin(&self, keys: &[Key], keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
         self.check_lock(true).await?;
         if !self.stop.is_cancelled() {
-            keeper.announce(keys.iter().cloned()).await?;
+            keeper.announce(keys, self.planned).await?;
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! Keeps the ledger while a plan is applied: what is about to be written, then what is in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::api::{Api, LedgerTrouble};
-use crate::model::Key;
 use crate::model::ledger::{Ledger, Owned};
+use crate::model::{Key, Path};
+use crate::plan::Planned;
 use crate::plan::want::Declared;
 
 /// How long finished work may go unrecorded.
@@ -25,6 +26,10 @@ pub struct Keeper<'a> {
     dirty: bool,
 }
 
+fn is_schedule(path: &Path) -> bool {
+    path.0.len() == 2 && path.starts_with(&Path::of("schedules"))
+}
+
 impl<'a> Keeper<'a> {
     /// Starts from what was loaded.
     pub fn new(api: &'a Api, scope: &'a str, ledger: Ledger, enabled: bool) -> Self {
@@ -34,30 +39,46 @@ impl<'a> Keeper<'a> {
 
     /// Records what is about to be written, and what was done before. After a crash, these are found again by name.
     /// What an earlier pass left pending and this one does not touch stays so.
-    pub async fn announce(&mut self, keys: impl IntoIterator<Item = Key>) -> Result<(), LedgerTrouble> {
-        self.ledger.pending.extend(keys);
+    /// What comes into being below them and has no key of its own, their schedules, is recorded along.
+    pub async fn announce(&mut self, keys: &[Key], planned: &Planned) -> Result<(), LedgerTrouble> {
+        for key in keys {
+            let known = self.ledger.owned.get(key).map(|owned| &owned.declared);
+            let declared = planned.declared.get(key).into_iter().flat_map(BTreeMap::keys);
+            let new = declared.filter(|path| is_schedule(path) && known.is_none_or(|known| !known.contains_key(*path)));
+            let new: Vec<Path> = new.cloned().collect();
+            if !new.is_empty() {
+                self.ledger.intended.entry(key.clone()).or_default().extend(new);
+            }
+        }
+        self.ledger.pending.extend(keys.iter().cloned());
         self.save().await
     }
 
     /// Records that an object is in.
     pub fn record(&mut self, key: &Key, id: String, declared: Declared, keep: bool) {
         self.ledger.owned.insert(key.clone(), Owned { id, declared, keep });
-        self.ledger.pending.remove(key);
+        self.settle(key);
         self.dirty = true;
     }
 
     /// Records that an object is gone.
     pub fn forget(&mut self, key: &Key) {
         self.ledger.owned.remove(key);
-        self.ledger.pending.remove(key);
+        self.settle(key);
         self.dirty = true;
     }
 
     /// Records that nothing was written for it: unless an earlier pass left it pending, there is nothing to find.
     pub fn skip(&mut self, key: &Key) {
         if !self.left.contains(key) && self.ledger.pending.remove(key) {
+            self.ledger.intended.remove(key);
             self.dirty = true;
         }
+    }
+
+    fn settle(&mut self, key: &Key) {
+        self.ledger.pending.remove(key);
+        self.ledger.intended.remove(key);
     }
 
     /// When finished work has to be recorded, if there is any.
@@ -68,6 +89,15 @@ impl<'a> Keeper<'a> {
     /// Saves if something is not saved yet.
     pub async fn close(&mut self) -> Result<(), LedgerTrouble> {
         if self.dirty { self.save().await } else { Ok(()) }
+    }
+
+    /// The end of everything that was ours: a ledger in which nothing is left goes as well.
+    pub async fn end(&mut self) -> Result<(), LedgerTrouble> {
+        let is_left = !self.ledger.owned.is_empty() || !self.ledger.pending.is_empty();
+        if is_left || !self.enabled || self.ledger.generation == 0 {
+            return self.close().await;
+        }
+        self.api.delete_ledger(self.scope).await
     }
 
     async fn save(&mut self) -> Result<(), LedgerTrouble> {

@@ -37,6 +37,7 @@ pub(super) async fn adopt_pending(api: &Api, scope: &str, decided: &mut Decided)
         unowned.filter_map(|key| Some((key.clone(), found(key, &decided.observed)?))).collect();
     lost.iter().for_each(|key| {
         decided.ledger.pending.remove(key);
+        decided.ledger.intended.remove(key);
     });
     if found.is_empty() {
         return Ok(());

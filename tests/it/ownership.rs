@@ -257,6 +257,47 @@ fn a_schedule_that_left_git_goes_and_one_made_by_hand_stays() {
     assert!(schedule(&found, "hand").is_some());
 }
 
+/// Applies through a connection on which no ledger can be saved once a request of `kind` has passed: as a pass that
+/// is killed there leaves it.
+fn dies_after(bench: &Bench, kind: &'static str) {
+    let proxy = Proxy::in_front_of(&bench.server.url);
+    let passed = std::sync::atomic::AtomicBool::new(false);
+    proxy.rule(move |request| {
+        use std::sync::atomic::Ordering::SeqCst;
+        let is_ledger = request.body.contains("\"digest_key\"");
+        if request.method == "POST" && request.path.trim_end_matches('/').ends_with(kind) {
+            passed.store(true, SeqCst);
+        }
+        match is_ledger && passed.load(SeqCst) {
+            true => Verdict::Answer(422, "{}".to_owned()),
+            false => Verdict::Pass,
+        }
+    });
+    let output = bench.project.reconcile(&["apply", "--yes", "--api-url", &proxy.url]);
+    assert_eq!(output.code, 3, "{output:?}");
+}
+
+#[test]
+fn a_schedule_of_a_pass_that_died_goes_when_it_left_git_since() {
+    let bench = Bench::new();
+    bench.declare("schedules: [{cron: \"0 1 * * *\", slug: a}]").apply();
+    bench.declare("schedules: [{cron: \"0 1 * * *\", slug: a}, {cron: \"0 2 * * *\", slug: s}]");
+    dies_after(&bench, "/schedules");
+    assert!(schedule(&bench.read(), "s").is_some(), "it was made");
+    let found = bench.declare("schedules: [{cron: \"0 1 * * *\", slug: a}]").apply();
+    assert!(schedule(&found, "s").is_none() && schedule(&found, "a").is_some(), "{found:#}");
+    // The same with a deployment that it made, and with a schedule that never was.
+    let id = bench.read()["id"].as_str().unwrap().to_owned();
+    bench.http().delete(&format!("/deployments/{id}"));
+    bench.declare("schedules: [{cron: \"0 1 * * *\", slug: a}, {cron: \"0 2 * * *\", slug: s}]");
+    dies_after(&bench, "/deployments");
+    assert!(schedule(&bench.read(), "s").is_some(), "it was made");
+    let hand = json!([{"schedule": {"cron": "0 3 * * *"}, "active": true, "slug": "hand"}]);
+    bench.http().post(&format!("/deployments/{}/schedules", bench.read()["id"].as_str().unwrap()), hand);
+    let found = bench.declare("schedules: [{cron: \"0 1 * * *\", slug: a}]").apply();
+    assert!(schedule(&found, "s").is_none() && schedule(&found, "hand").is_some(), "{found:#}");
+}
+
 #[test]
 fn an_interval_keeps_its_anchor() {
     let bench = Bench::new();
