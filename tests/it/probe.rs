@@ -208,3 +208,25 @@ fn whatever_is_odd_is_compared_in_full() {
     }
     assert!(is_probed(&world.json(&HOUR)));
 }
+
+#[test]
+fn a_renaming_is_never_decided_from_memory() {
+    let world = World::new("renamed");
+    let renamed = declarations("first", "second").replace("- name: b\n", "- name: c\n  lifecycle: {replaces: b}\n");
+    world.project.write("prefect.yaml", &renamed);
+    let report = world.json(&HOUR);
+    assert!(!is_probed(&report) && world.lists() > 0, "{report:#}");
+    assert_eq!(report["summary"]["replace"], 1, "{report:#}");
+    // Also where what is replaced never was remembered, and while `replaces` still stands there with nothing to do.
+    world.project.reconcile(&["apply", "--yes", "--drift-interval=1h"]).exits(0);
+    for _ in 0..2 {
+        let report = world.json(&HOUR);
+        assert!(!is_probed(&report), "{report:#}");
+        assert_eq!(report["summary"]["unchanged"], 3, "{report:#}");
+    }
+    // Somebody makes the old one anew: it is seen at once.
+    let flow = world.deployment("c")["flow_id"].clone();
+    world.server.http().post("/deployments/", json!({"name": "b", "flow_id": flow}));
+    let output = world.project.reconcile(&HOUR);
+    assert!(output.code == 4 && output.stderr.contains("E0416"), "{output:?}");
+}
