@@ -47,7 +47,12 @@ impl Api {
         });
         let what = format!("the schema of {}", own.what);
         let call = Call::new(Method::POST, "/block_schemas/", &what).body(&body);
-        let id = id_of(&self.client.send(&call).await?, &call)?;
+        let answer = match self.client.send(&call).await {
+            // On PostgreSQL, whoever makes it in the same moment as another is refused; then it is there.
+            Err(error) if error.is_conflict() => self.client.send(&call).await?,
+            result => result?,
+        };
+        let id = id_of(&answer, &call)?;
         Ok(Schema { type_id, id })
     }
 

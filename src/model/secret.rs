@@ -69,10 +69,10 @@ pub fn canonical(value: &Value) -> String {
     }
 }
 
-/// `1` and `1.0` are one number to JSON and to Prefect's answers.
+/// `1` and `1.0` are one number to JSON and to Prefect's answers; so are `0.0` and `-0.0`, whose sign PostgreSQL drops.
 fn canonical_number(n: &serde_json::Number) -> String {
     match n.as_f64() {
-        Some(f) if f.fract() == 0.0 && f.abs() < 9.0e15 => format!("{f:.0}"),
+        Some(f) if f.fract() == 0.0 && f.abs() < 9.0e15 => format!("{:.0}", f + 0.0),
         _ => n.to_string(),
     }
 }
@@ -114,6 +114,11 @@ mod tests {
         let shown = format!("{secret} {secret:?} {}", serde_json::to_string(&secret).expect("plain text"));
         assert!(!shown.contains("hunter2"), "{shown}");
         assert_eq!(shown.matches(MASK).count(), 3);
+    }
+
+    #[test]
+    fn numbers_that_are_equal_have_one_text() {
+        assert_eq!(canonical(&json!([1, 1.0, 0, 0.0, -0.0, -1.5])), "[1,1,0,0,0,-1.5]");
     }
 
     #[test]
