@@ -169,8 +169,8 @@ terminal; reconcile never asks.",
         code: "E0161",
         title: "A name holds a character that Prefect forbids",
         text: "\
-Names of deployments and flows may not hold `/`, `%`, `&`, `>` or `<`. A flow's name is that of its function, or
-`name=` in `@flow(...)`.",
+Names of deployments, flows and work queues may not hold `/`, `%`, `&`, `>` or `<`. A flow's name is that of its
+function, or `name=` in `@flow(...)`.",
     },
     Page {
         code: "E0162",

@@ -350,7 +350,14 @@ impl Desire<'_> {
         fields.insert("work_pool_name".to_owned(), Tree::text(&self.filled.pool));
         let pool = config.get("work_pool");
         if let Some(queue) = pool.and_then(|pool| pool.get("work_queue_name")).filter(|queue| queue.is_truthy()) {
-            fields.insert("work_queue_name".to_owned(), plain(queue));
+            let queue = plain(queue);
+            // The server makes a queue that is missing, and fails without a word where it cannot have that name.
+            if let Some(bad) = queue.as_str().and_then(|name| name.chars().find(|c| FORBIDDEN_IN_NAMES.contains(c))) {
+                let path = Path::of("work_pool").key("work_queue_name");
+                let message = format!("the queue's name holds `{bad}`");
+                self.error("E0161", &path, message, "leave out / % & > and < in names");
+            }
+            fields.insert("work_queue_name".to_owned(), queue);
         }
         let variables = pool.and_then(|pool| pool.get("job_variables")).cloned();
         let variables = variables.filter(|v| !v.is_null()).unwrap_or_else(|| Tree::Map(Map::new()));

@@ -215,3 +215,113 @@ pub(super) fn place(deployment: &super::want::Deployment) -> Vec<Key> {
 fn held(key: &Key, reason: String) -> Held {
     Held { key: key.clone(), action: Action::Delete, reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::uses::{Target, Use, User};
+    use super::super::want::{Object, Policy};
+    use super::*;
+    use crate::model::ledger::Owned;
+    use crate::model::{Origin, RepoPath};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const KINDS: [Kind; 6] =
+        [Kind::Block, Kind::Variable, Kind::WorkPool, Kind::WorkQueue, Kind::ConcurrencyLimit, Kind::Deployment];
+
+    /// What is the case of one object.
+    #[derive(Clone, Debug)]
+    struct Case {
+        kind: usize,
+        /// In the ledger, with the id that the API has or with another one.
+        owned: Option<bool>,
+        is_there: bool,
+        declared: bool,
+        keep: bool,
+        waits: bool,
+    }
+
+    fn cases() -> impl Strategy<Value = Vec<Case>> {
+        let owned = prop_oneof![1 => Just(None), 1 => Just(Some(false)), 4 => Just(Some(true))];
+        let rare = || proptest::bool::weighted(0.1);
+        let one = (0..KINDS.len(), owned, proptest::bool::weighted(0.9), proptest::bool::weighted(0.3), rare(), rare());
+        let case = one.prop_map(|(kind, owned, is_there, declared, keep, waits)| Case {
+            kind,
+            owned,
+            is_there,
+            declared,
+            keep,
+            waits,
+        });
+        proptest::collection::vec(case, 1..20)
+    }
+
+    fn object(key: &Key) -> Object {
+        Object {
+            key: key.clone(),
+            origin: Origin::whole(RepoPath::new("x.yaml")),
+            fields: BTreeMap::new(),
+            along: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            lifecycle: Default::default(),
+            ignore_drift: BTreeSet::new(),
+            strict: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_what_is_ours_goes_and_only_when_nobody_is_left_who_uses_it(
+            cases in cases(),
+            edges in proptest::collection::vec((0usize..20, 0usize..20), 0..30),
+            (prune, destroy, complete) in (any::<bool>(), any::<bool>(), proptest::bool::weighted(0.8)),
+        ) {
+            let key = |n: usize| Key::new(KINDS[cases[n].kind], format!("p/n{n:02}"));
+            let id = |n: usize| format!("id-{n}");
+            let mut desired = Desired { complete, ..Desired::default() };
+            desired.policy = Policy { prune, destroy, ledger: true, ..Policy::default() };
+            let (mut observed, mut ledger) = (Observed::default(), Ledger::default());
+            for (n, case) in cases.iter().enumerate() {
+                let key = key(n);
+                if case.is_there {
+                    let rows = if key.kind == Kind::Deployment { &mut observed.deployments } else { &mut observed.objects };
+                    rows.insert(key.clone(), json!({"id": id(n)}));
+                }
+                if case.declared && key.kind != Kind::Deployment {
+                    desired.objects.insert(key.clone(), object(&key));
+                }
+                if let Some(same) = case.owned {
+                    let id = if same { id(n) } else { "another".to_owned() };
+                    ledger.owned.insert(key.clone(), Owned { id, keep: case.keep, ..Owned::default() });
+                }
+                if case.waits {
+                    observed.in_use.insert(key.clone(), "runs wait".to_owned());
+                }
+            }
+            for (user, used) in edges.into_iter().filter(|(a, b)| a > b && *a < cases.len()) {
+                let one = Use { by: User::Object(key(user)), field: "data", target: Target::Named(key(used)) };
+                observed.users.entry(key(used)).or_default().push(one);
+            }
+            let mut planned = Planned::default();
+            plan(&desired, &observed, &ledger, &mut planned);
+            let going: BTreeMap<&Key, &Change> = planned.plan.changes.iter().map(|change| (&change.key, change)).collect();
+            for (n, case) in cases.iter().enumerate() {
+                let key = key(n);
+                let Some(change) = going.get(&key) else { continue };
+                prop_assert!(complete && (prune || destroy));
+                prop_assert!(case.owned == Some(true) && case.is_there && !case.keep && !case.waits);
+                prop_assert!(!desired.objects.contains_key(&key));
+                prop_assert_eq!(&planned.writes[&key], &vec![Write::DeleteObject { id: id(n) }]);
+                for one in observed.users.get(&key).into_iter().flatten() {
+                    let User::Object(user) = &one.by else { continue };
+                    prop_assert!(going.contains_key(user) && change.after.contains(user), "{} uses {}", user, key);
+                }
+            }
+            // Whatever is ours and left git is told: it goes, it is held, or it is gone.
+            let held: BTreeSet<&Key> = planned.plan.held.iter().map(|held| &held.key).collect();
+            for orphan in orphans(&desired, &ledger).filter(|_| complete) {
+                prop_assert!(going.contains_key(orphan) != (held.contains(orphan) || planned.gone.contains(orphan)));
+            }
+        }
+    }
+}

@@ -278,7 +278,7 @@ impl<'a> Pass<'a> {
         let mut decided = self.undecided(desired, observed, diagnostics);
         things::dangling(None, &mut decided);
         owners::adopt_pending(api, &self.reading.scope, &mut decided).await?;
-        usage::note(api, &decided.desired, &decided.ledger, &mut decided.observed).await?;
+        usage::note(api, &self.reading.scope, &decided.desired, &decided.ledger, &mut decided.observed).await?;
         self.plan(&mut decided);
         renames::respect(api, &self.reading.scope, &mut decided).await?;
         Ok(decided)
@@ -372,6 +372,7 @@ impl<'a> Pass<'a> {
                 commit: ledger.commit.clone(),
                 ledger_generation: ledger.generation,
                 revision: None,
+                untrusted: false,
                 remembered: decided.remembered.clone(),
             },
             source: Source {

@@ -54,12 +54,12 @@ pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassEr
     let (now, there) = sides(request, base);
     let Side { reading, state, mut diagnostics } = now?;
     let (before, base) = match base.zip(there) {
-        None => (State::new(), Base::default()),
+        None => (State::new(), Base { untrusted: true, ..Base::default() }),
         Some((revision, there)) => {
             let there = there?;
             diagnostics.extend(remark(revision, &there));
             let revision = Some(revision.to_owned());
-            let base = Base { commit: there.reading.worktree.commit(), revision, ..Base::default() };
+            let base = Base { commit: there.reading.worktree.commit(), revision, untrusted: true, ..Base::default() };
             (there.state, base)
         }
     };

@@ -18,7 +18,13 @@ use crate::resource;
 ///
 /// # Errors
 /// An API that does not answer.
-pub async fn note(api: &Api, desired: &Desired, ledger: &Ledger, observed: &mut Observed) -> Result<(), PassError> {
+pub async fn note(
+    api: &Api,
+    scope: &str,
+    desired: &Desired,
+    ledger: &Ledger,
+    observed: &mut Observed,
+) -> Result<(), PassError> {
     let deletes = desired.policy.prune || desired.policy.destroy;
     if !deletes || !desired.complete {
         return Ok(());
@@ -28,9 +34,11 @@ pub async fn note(api: &Api, desired: &Desired, ledger: &Ledger, observed: &mut 
         return Ok(());
     }
     let look = Look::new(going, ledger, observed);
-    let (rows, runs, storage) = tokio::join!(look.rows(api), look.runs(api), look.storage(api));
+    let (rows, runs, storage, others) =
+        tokio::join!(look.rows(api), look.runs(api), look.storage(api), api.owned_elsewhere(scope));
     let runs = runs?;
     (observed.running, observed.in_use) = (runs.running, runs.waiting);
+    observed.in_use.extend(look.shared(&others?));
     for (by, kind, row) in rows? {
         look.note(&by, uses::of_row(kind, &row), &mut observed.users);
     }
@@ -127,6 +135,14 @@ impl Look {
     /// The block that the server keeps results in where nothing else is said.
     async fn storage(&self, api: &Api) -> Result<Option<String>, PassError> {
         Ok(if self.goes(&[Kind::Block]) { api.admin_storage().await? } else { None })
+    }
+
+    /// What another scope has in its ledger as well. Two that began at the same moment can both have made a thing of
+    /// which the API makes only one. Automations of one name are not one.
+    fn shared(&self, others: &BTreeMap<Key, String>) -> BTreeMap<Key, String> {
+        let going = self.going.iter().filter(|key| key.kind != Kind::Automation);
+        let told = |owner: &String| format!("the scope `{owner}` owns it as well; let go of it there first");
+        going.filter_map(|key| Some((key.clone(), told(others.get(key)?)))).collect()
     }
 
     /// Notes what a row says of objects that go.

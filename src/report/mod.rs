@@ -55,6 +55,9 @@ pub struct Base {
     /// What the files were compared with in the place of an API: a commit as it was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Whether no API was to be asked: the files are a stranger's.
+    #[serde(skip)]
+    pub untrusted: bool,
     /// What was taken from an earlier comparison in the place of the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remembered: Option<Remembered>,

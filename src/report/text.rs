@@ -96,6 +96,7 @@ pub fn header(report: &Report, look: Look) -> String {
     let target = match &report.api {
         _ if against.is_some() => against.unwrap_or_default(),
         Some(api) => format!("{} (Prefect {})", api.url, api.version),
+        None if report.base.untrusted => "an empty workspace (untrusted files: no API asked)".to_owned(),
         None => "an empty workspace (no API configured)".to_owned(),
     };
     format!("{bold}{}{bold:#}{source}{named}{dirty}  →  {target}\n\n", printable(&report.scope))

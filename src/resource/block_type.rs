@@ -45,6 +45,11 @@ pub fn found(row: &Value, field: &str) -> Value {
             Value::Null => Value::Array(Vec::new()),
             secret => secret.clone(),
         },
+        // A type can be there without a schema: whoever made it got no further. It gets one with the defaults.
+        "capabilities" | "version" if schema.is_null() => {
+            let default = FIELDS.iter().find(|known| known.name == field).map(Field::default_value);
+            default.unwrap_or(Value::Null)
+        }
         "capabilities" | "version" => schema[field].clone(),
         other => row.get(other).cloned().unwrap_or(Value::Null),
     }
@@ -57,4 +62,17 @@ fn unescaped(words: &str) -> String {
 /// The slug that its row has.
 pub fn name(row: &Value) -> Option<String> {
     text(row, "slug")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_type_without_a_schema_is_one_with_the_defaults() {
+        let row = json!({"slug": "t", "block_schema": null});
+        let fields = ["fields", "secret_fields", "capabilities", "version"].map(|field| found(&row, field));
+        assert_eq!(fields, [json!(null), json!([]), json!([]), json!("non-versioned")]);
+    }
 }

@@ -4,6 +4,7 @@
 mod api;
 mod block_data;
 mod builds_seen;
+mod canaries;
 mod cli;
 mod crash;
 mod diagnostics;
@@ -22,6 +23,7 @@ mod json_mode;
 mod kinds;
 mod local_server;
 mod lock;
+mod many;
 mod objects;
 mod offline_plans;
 mod ownership;

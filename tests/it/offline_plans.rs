@@ -153,7 +153,10 @@ fn a_strangers_tree_is_planned_without_its_settings() {
         .file(".env", &format!("PREFECT_API_URL=http://127.0.0.1:9/{CANARY}\n"))
         .file("prefect.toml", &format!("[api]\nurl = \"http://{CANARY}\"\n"));
     let text = project.reconcile(&["plan", "--untrusted"]).exits(0).stdout;
-    assert!(text.contains("4 to create") && text.contains("an empty workspace"), "{text}");
+    assert!(
+        text.contains("4 to create") && text.contains("an empty workspace (untrusted files: no API asked)"),
+        "{text}"
+    );
     // Files of settings do not become part of a plan by a trick of reconcile.yaml, of a link or of an entrypoint.
     project.write("reconcile.yaml", "include: [\"**/.env\", \"**/*.toml\", \"**/prefect.yaml\"]\n");
     project.write("x/keep", "");
