@@ -42,7 +42,7 @@ const SECOND: [&str; 9] = [
 
 /// When the program is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Phase {
+pub enum Phase {
     /// The request never arrives.
     Before,
     /// It arrived, and nothing else was done.
@@ -55,26 +55,27 @@ fn server() -> &'static Server {
 }
 
 /// Applies, and kills the program at a write. False if it came to an end without that write.
-fn killed_at(case: &Case, point: &'static str, phase: Phase) -> bool {
+pub fn killed_at(case: &Case, args: &[&str], point: &str, phase: Phase) -> bool {
     // A busy server may turn it away before it gets there.
-    (0..3).find_map(|_| try_killed_at(case, point, phase)).unwrap_or_else(|| panic!("{point} {phase:?}: no way"))
+    (0..3).find_map(|_| try_killed_at(case, args, point, phase)).unwrap_or_else(|| panic!("{point} {phase:?}: no way"))
 }
 
 /// Nothing if it failed before it came to that write.
-fn try_killed_at(case: &Case, point: &'static str, phase: Phase) -> Option<bool> {
+fn try_killed_at(case: &Case, args: &[&str], point: &str, phase: Phase) -> Option<bool> {
     let (wanted, nth) = point.strip_suffix(" again").map_or((point, 1), |kind| (kind, 2));
+    let word = wanted.to_owned();
     let hold = if phase == Phase::Before { Verdict::HoldBefore } else { Verdict::HoldAfter };
     let seen = std::sync::Mutex::new(0);
     case.proxy.reset();
     case.proxy.rule(move |request| {
-        if is_beat(request) || kind(request) != wanted {
+        if is_beat(request) || kind(request) != word {
             return Verdict::Pass;
         }
         let mut seen = seen.lock().expect("no panic");
         *seen += 1;
         if *seen == nth { hold.clone() } else { Verdict::Pass }
     });
-    let mut child = case.start(&APPLY);
+    let mut child = case.start(args);
     let reached = case.reaches(&mut child, |_| {
         let requests = case.proxy.requests();
         let held = requests.iter().filter(|r| !is_beat(r) && kind(r) == wanted).nth(nth - 1);
@@ -109,10 +110,10 @@ fn killed_again_and_again() {
         [(Phase::Before, "kba", most(&FIRST), most(&SECOND)), (Phase::After, "kaa", FIRST.into(), SECOND.into())];
     each(&chains, |(phase, name, to_make, to_change)| {
         let case = Case::new(server, name, "3");
-        let reached = to_make.iter().filter(|point| killed_at(&case, point, *phase)).count();
+        let reached = to_make.iter().filter(|point| killed_at(&case, &APPLY, point, *phase)).count();
         converges(&case, &first);
         case.change();
-        let again = to_change.iter().filter(|point| killed_at(&case, point, *phase)).count();
+        let again = to_change.iter().filter(|point| killed_at(&case, &APPLY, point, *phase)).count();
         converges(&case, &second);
         // What is in once is not written twice, and how much is in when a kill comes depends on how fast the machine
         // is: at least half of the points are reached anywhere. That it converges is what `converges` asserts.
@@ -137,7 +138,7 @@ fn killed_once_each() {
             case.project.reconcile(&APPLY).exits(0);
             case.change();
         }
-        assert!(killed_at(&case, point, *phase), "{point} is never sent");
+        assert!(killed_at(&case, &APPLY, point, *phase), "{point} is never sent");
         converges(&case, if *changes { &second } else { &first });
     });
 }

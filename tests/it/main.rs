@@ -7,6 +7,7 @@ mod builds_seen;
 mod canaries;
 mod cli;
 mod crash;
+mod crash_kinds;
 mod diagnostics;
 mod docs;
 mod everything;
