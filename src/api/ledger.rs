@@ -154,6 +154,16 @@ impl Api {
         Ok(next.generation)
     }
 
+    /// When the ledger of a scope was last saved, as the API has it; `None` if there is none.
+    pub async fn ledger_saved(&self, scope: &str) -> Result<Option<String>, ApiError> {
+        let path = format!("/block_types/slug/{TYPE}/block_documents/name/{}", document_name(scope));
+        match self.client.send(&Call::get(&path, "the ledger")).await {
+            Ok(answer) => Ok(text(&answer.body, "updated")),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Deletes the ledger of a scope, parts included.
     pub async fn delete_ledger(&self, scope: &str) -> Result<(), LedgerTrouble> {
         let name = document_name(scope);

@@ -109,6 +109,13 @@ impl Api {
         Ok(Acquired::Held(Holder::default()))
     }
 
+    /// Who holds the lock of a scope, if somebody does or did until a moment ago.
+    pub async fn lock_holder(&self, scope: &str) -> Result<Option<Holder>, ApiError> {
+        let path = format!("/block_types/slug/{TYPE}/block_documents/name/{}", document_name(scope));
+        let look = Call::get(&path, "the lock");
+        Ok(there(self.client.send(&look).await)?.map(|answer| holder(&answer)))
+    }
+
     /// Tells the API that the holder is alive; false if the lock is not ours any more.
     pub async fn keep_lock(&self, lock: &Lock, beat: u64) -> Result<bool, ApiError> {
         let mut data = lock.data.clone();

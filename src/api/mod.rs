@@ -9,6 +9,7 @@ mod block_types;
 mod client;
 mod csrf;
 mod error;
+mod events;
 mod governor;
 mod http;
 mod ledger;
@@ -34,6 +35,7 @@ use futures_util::future::BoxFuture;
 
 pub use client::{Idempotency, Leave};
 pub use error::ApiError;
+pub use events::LastEvent;
 pub use ledger::{LedgerTrouble, new_ledger};
 pub use lock::{Acquired, Claim, Holder, Lock};
 pub use marks::{Mark, Marked};

@@ -1,6 +1,6 @@
 //! `reconcile apply`, and `reconcile` without a command: shows the plan, asks, applies, reports.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::args::{ApplyArgs, Bare, DestroyArgs, DriftArgs, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
 use super::saved::{self, Saved};
-use super::{last_words, output, pass};
+use super::{ask, last_words, output, pass};
 use crate::model::plan::Plan;
 use crate::reconcile::apply::{Outcomes, apply as carry_out};
 use crate::reconcile::builds::{self, Builds};
@@ -96,9 +96,8 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
         Err(exit) => return exit,
     };
     let global = saved.as_ref().map_or(global, Saved::global);
-    if !args.yes && !is_asked() {
-        let sentence = "there is nobody to ask: give `--yes` to apply without asking, or use `reconcile plan`";
-        return super::exit::wrong_usage(sentence);
+    if let Err(exit) = ask::somebody(args.yes, "to apply without asking, or use `reconcile plan`") {
+        return exit;
     }
     let mut request = match pass::request(global, &args.selecting, stop.clone()) {
         Ok(request) => request,
@@ -109,8 +108,9 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
     request.caution.full |= saved.is_some();
     request.owning.destroy = args.destroy;
     request.owning.drain = args.drain;
-    let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::StartLocal).await
-    {
+    // What is to be deleted was applied somewhere.
+    let absent = if args.destroy { Absent::Demand } else { Absent::StartLocal };
+    let connected = match connect(global, &pass::directory(&request), declared_api(&request), absent).await {
         Ok(connected) => connected,
         Err(exit) => return exit,
     };
@@ -129,6 +129,9 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
         }
         Err(error) => return pass::failed(&error),
     };
+    if let Err(error) = prepared.may_destroy() {
+        return pass::failed(&error);
+    }
     match decide_and_apply(global, &args, &mut prepared, promised.as_ref(), &stop).await {
         Ok(exit) | Err(exit) => exit,
     }
@@ -151,10 +154,12 @@ async fn decide_and_apply(
     }
     saved::kept(promised, &decided)?;
     let open = builds::are_open(prepared, &known);
-    if decided.planned.plan.is_empty() && !open {
+    if is_idle(args, prepared, &decided) && !open {
         return Ok(finish(global, args, prepared, &decided, Sent::default()));
     }
-    confirm(args, prepared)?;
+    if !decided.planned.plan.is_empty() || open {
+        confirm(global, args, prepared, &report)?;
+    }
     let mut builds = known.clone();
     if open {
         builds = builds::run(prepared, builds).await.map_err(|error| pass::failed(&error))?;
@@ -172,6 +177,13 @@ async fn decide_and_apply(
         guard.release().await;
     }
     exit
+}
+
+/// Whether there is nothing to do. A ledger in which nothing is left goes with what it kept.
+fn is_idle(args: &Apply, prepared: &Pass<'_>, decided: &Decided) -> bool {
+    let plan = &decided.planned.plan;
+    let leftover = args.destroy && plan.held.is_empty() && prepared.asked.ledger.generation > 0;
+    plan.is_empty() && !leftover
 }
 
 /// What the user was shown, which builds had run by then, and whether anybody looked at it.
@@ -208,7 +220,7 @@ async fn locked(
             let report = prepared.report(&decided, Vec::new());
             output::result(&text::plan(&report, output::look(global, args.full)));
         }
-        if decided.planned.plan.is_empty() {
+        if is_idle(args, prepared, &decided) {
             return Ok(finish(global, args, prepared, &decided, Sent::default()));
         }
     }
@@ -236,34 +248,23 @@ async fn decide(global: &Global, prepared: &Pass<'_>, builds: &Builds) -> Result
     Err(Exit::Invalid)
 }
 
-/// Whether somebody sits at a terminal.
-fn is_asked() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-}
-
 /// Asks unless `--yes` was given. Who destroys has to say what.
-fn confirm(args: &Apply, prepared: &Pass<'_>) -> Result<(), Exit> {
-    if args.yes {
-        return Ok(());
-    }
+fn confirm(global: &Global, args: &Apply, prepared: &Pass<'_>, report: &Report) -> Result<(), Exit> {
     let scope = &prepared.reading.scope;
-    let question = match args.destroy {
-        true => format!("Type the name of the scope, `{scope}`, to delete all of this: "),
-        false => "Apply this plan? [y/N] ".to_owned(),
-    };
-    let mut err = std::io::stderr();
-    let _ = write!(err, "{question}");
-    let _ = err.flush();
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    let agrees = match args.destroy {
-        true => answer.trim() == scope,
-        false => matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"),
-    };
+    let agrees = args.yes
+        || match args.destroy {
+            true => ask::answer(&format!("Type the name of the scope, `{scope}`, to delete all of this: ")) == *scope,
+            false => ask::yes("Apply this plan? [y/N] "),
+        };
     if agrees {
         return Ok(());
     }
     output::say("nothing was applied");
+    if global.json {
+        let mut json = report.to_json();
+        json["declined"] = serde_json::json!(true);
+        output::result(&format!("{json:#}"));
+    }
     Err(Exit::Done)
 }
 

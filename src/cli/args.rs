@@ -50,8 +50,24 @@ pub enum Command {
         reconcile apply --rev HEAD~1          go back to the commit before")]
     Apply(ApplyArgs),
     /// Delete everything that this scope owns on the API
-    #[command(after_help = "Examples:\n  reconcile destroy\n  reconcile destroy --env staging --yes")]
+    #[command(
+        after_help = "Examples:\n  reconcile plan --destroy           what would be deleted, without deleting it\n  \
+        reconcile destroy                  shows it, and asks for the name of the scope\n  reconcile destroy --env staging --yes\n\n\
+        What others made stays, and so do flows, with the history of their runs. `reconcile release` lets go of objects\n\
+        that are to outlive the scope. Exits with 2 if something was held."
+    )]
     Destroy(DestroyArgs),
+    /// Show what changed on the API since the last apply; changes nothing
+    #[command(after_help = "Examples:\n  reconcile drift\n  reconcile drift --env prod --json\n  \
+        reconcile drift --format markdown > drift.md\n\nExits with 2 if something drifted.")]
+    Drift(DriftCheckArgs),
+    /// Show how the scope stands: what was applied, drift, what waits in git, who holds the lock
+    #[command(after_help = "Examples:\n  reconcile status\n  reconcile status --env prod --json")]
+    Status(StatusArgs),
+    /// Let go of objects without deleting them
+    #[command(after_help = "Examples:\n  reconcile release deployment/etl/nightly\n  \
+        reconcile release 'deployment/etl/*' variable/region --yes\n  reconcile release work_pool/k8s infra/ --json --yes")]
+    Release(ReleaseArgs),
     /// Check the files only: no API, no network
     #[command(after_help = "Examples:\n  reconcile validate\n  reconcile validate --format github")]
     Validate(ValidateArgs),
@@ -343,6 +359,9 @@ pub struct PlanArgs {
     /// For a stranger's pull request: read no API, no environment, no `.env` and no file of settings
     #[arg(long, help_heading = "Selection")]
     pub untrusted: bool,
+    /// Show what `destroy` would delete; the files are not looked at
+    #[arg(long, help_heading = "Selection", conflicts_with_all = ["base", "untrusted", "out", "names", "prefect_file", "rev", "changed_since", "prune"])]
+    pub destroy: bool,
     /// Exit with 2 when changes are pending
     #[arg(long, help_heading = "Output")]
     pub detailed_exitcode: bool,
@@ -404,6 +423,54 @@ pub struct DestroyArgs {
     /// Show every change
     #[arg(long, help_heading = "Output")]
     pub full: bool,
+}
+
+/// `reconcile drift`
+#[derive(Clone, Debug, Args)]
+pub struct DriftCheckArgs {
+    /// The directory with the project's files [default: .]
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+    /// How it is printed
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Option<DriftFormat>,
+    /// Show everything that drifted and whole values
+    #[arg(long, help_heading = "Output")]
+    pub full: bool,
+}
+
+/// How drift is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DriftFormat {
+    /// For a terminal.
+    Text,
+    /// For machines.
+    Json,
+    /// For an issue or a job summary.
+    Markdown,
+}
+
+/// `reconcile status`
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// The directory with the project's files [default: .]
+    #[arg(value_name = "PATH")]
+    pub path: Option<String>,
+}
+
+/// `reconcile release`
+#[derive(Clone, Debug, Args)]
+pub struct ReleaseArgs {
+    /// What to let go, `*` for any characters in a name; then, if it is not the current directory, the PATH of the
+    /// project
+    #[arg(value_name = "KIND/NAME", required = true)]
+    pub objects: Vec<String>,
+    /// Let go without asking
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    pub lock_timeout: Option<Duration>,
 }
 
 /// `reconcile render`

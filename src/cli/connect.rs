@@ -31,6 +31,8 @@ pub enum Absent {
     DoWithout,
     /// Use the private server of this machine.
     StartLocal,
+    /// Say which setting is missing: the command is about an API that somebody used before.
+    Demand,
 }
 
 /// Finds the API. What is wrong with the settings, and the next step, is said here.
@@ -61,6 +63,10 @@ type Found = (Option<Api>, Option<std::path::PathBuf>);
 async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<Found, Exit> {
     if let Some(refusal) = why.refusal() {
         return Err(told(refusal.code(), &refusal, &refusal.help()));
+    }
+    if absent == Absent::Demand && *why != Absence::Local {
+        let demand = why.demand();
+        return Err(told(demand.code(), &demand, &demand.help()));
     }
     if absent == Absent::DoWithout && *why != Absence::Local {
         return Ok((None, None));

@@ -3,6 +3,8 @@
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::last_words;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -40,10 +42,31 @@ impl Exit {
     }
 }
 
-/// Prints what clap has to say: help and version to stdout with 0, complaints to stderr with 64.
-pub fn usage(error: &clap::Error) -> i32 {
+/// Prints what clap has to say: help and version to stdout with 0, complaints to stderr with 64. `json`: the same
+/// complaint is the result as well.
+pub fn usage(error: &clap::Error, json: bool) -> i32 {
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage.code() } else { 0 }
+    if !error.use_stderr() {
+        return 0;
+    }
+    let told = error.render().to_string();
+    let mut lines = told.lines();
+    let first = lines.next().unwrap_or_default();
+    last_words::complained(None, first.strip_prefix("error: ").unwrap_or(first));
+    if let Some(tip) = lines.find_map(|line| line.trim().strip_prefix("tip: ")) {
+        last_words::helped(tip);
+    }
+    if json {
+        super::output::result(&format!("{:#}", last_words::json()));
+    }
+    Exit::Usage.code()
+}
+
+/// Whether words that make no command line ask for JSON: `--json`, or `--format json`.
+pub fn asks_for_json(words: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    let words: Vec<_> = words.take_while(|word| word != "--").collect();
+    let is_format = |pair: &[std::ffi::OsString]| pair[0] == "--format" && pair[1] == "json";
+    words.iter().any(|word| word == "--json" || word == "--format=json") || words.windows(2).any(is_format)
 }
 
 /// One sentence on stderr, then exit code 1.

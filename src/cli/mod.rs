@@ -2,7 +2,9 @@
 
 mod apply;
 mod args;
+mod ask;
 mod connect;
+mod drift;
 mod exit;
 mod explain;
 mod last_words;
@@ -10,10 +12,12 @@ mod output;
 mod overlay;
 mod pass;
 mod plan;
+mod release;
 mod render;
 mod saved;
 mod schema;
 mod shell;
+mod status;
 mod validate;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -28,10 +32,19 @@ pub fn run() -> i32 {
     let parsed = shell::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return exit::usage(&error),
+        Err(error) => return exit::usage(&error, exit::asks_for_json(std::env::args_os().skip(1))),
     };
+    let wants_json = wants_json(&cli);
+    let code = ended(cli);
+    if let Some(owed) = last_words::owed(code).filter(|_| wants_json) {
+        output::result(&format!("{owed:#}"));
+    }
+    code.code()
+}
+
+fn ended(cli: Cli) -> Exit {
     if let Some(path) = cli.bare.path.as_deref().filter(|path| !path.exists()) {
-        return exit::wrong_usage(&neither_command_nor_directory(path)).code();
+        return exit::wrong_usage(&neither_command_nor_directory(path));
     }
     match cli.command {
         Some(Command::Completions { shell }) => shell::completions(&mut shell::command(), shell),
@@ -40,7 +53,6 @@ pub fn run() -> i32 {
         Some(Command::Schema { name }) => schema::run(&cli.global, name),
         _ => with_runtime(cli),
     }
-    .code()
 }
 
 /// A misspelt command would otherwise be taken for the directory to apply.
@@ -62,15 +74,11 @@ fn with_runtime(cli: Cli) -> Exit {
         Err(error) => return exit::failed(&format!("the async runtime could not start: {error}")),
     };
     let stop = tokio_util::sync::CancellationToken::new();
-    let wants_json = wants_json(&cli);
     let code = runtime.block_on(async {
         let _signals = exit::watch_signals(stop.clone());
         dispatch(cli, stop.clone()).await
     });
     runtime.shutdown_background();
-    if let Some(owed) = last_words::owed(code).filter(|_| wants_json) {
-        output::result(&format!("{owed:#}"));
-    }
     code
 }
 
@@ -79,6 +87,7 @@ fn wants_json(cli: &Cli) -> bool {
     let format = match &cli.command {
         Some(Command::Plan(args)) => args.format,
         Some(Command::Validate(args)) => args.format,
+        Some(Command::Drift(args)) if args.format.is_some() => return args.format == Some(args::DriftFormat::Json),
         _ => None,
     };
     format.map_or(cli.global.json, |format| format == args::Format::Json)
@@ -90,6 +99,9 @@ async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
         Some(Command::Plan(args)) => plan::run(&cli.global, args, stop).await,
         Some(Command::Apply(args)) => apply::run(&cli.global, args.into(), stop).await,
         Some(Command::Destroy(args)) => apply::run(&cli.global, args.into(), stop).await,
+        Some(Command::Drift(args)) => drift::run(&cli.global, args, stop).await,
+        Some(Command::Status(args)) => status::run(&cli.global, args, stop).await,
+        Some(Command::Release(args)) => release::run(&cli.global, args, stop).await,
         Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
         Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => {

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{DriftArgs, Global, OwningArgs, Selecting};
-use super::connect::Connected;
+use super::connect::{Absent, Connected, connect};
 use super::exit::Exit;
 use super::last_words;
 use super::output;
 use super::overlay;
+use crate::api::Api;
 use crate::diagnostic::Diagnostic;
+use crate::reconcile::read::declared_api;
 use crate::reconcile::{Caution, Owning, PassError, Request};
 use crate::report::diagnostics::{self, Texts};
 
@@ -45,6 +47,19 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
             }
         }),
     })
+}
+
+/// The request and the API of a command about a whole scope, which needs an API.
+///
+/// # Errors
+/// The exit of the command.
+pub async fn of_scope(global: &Global, path: Option<String>, stop: CancellationToken) -> Result<(Request, Api), Exit> {
+    let selecting = Selecting { path, ..Selecting::default() };
+    let mut request = request(global, &selecting, stop).map_err(|sentence| super::exit::wrong_usage(&sentence))?;
+    let mut connected = connect(global, &directory(&request), declared_api(&request), Absent::Demand).await?;
+    settle(&mut request, &connected);
+    show(global, &connected.diagnostics, &Texts::default());
+    connected.api.take().map(|api| (request, api)).ok_or(Exit::Failed)
 }
 
 fn owning(selecting: &Selecting) -> Owning {

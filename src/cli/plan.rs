@@ -21,7 +21,9 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         Err(sentence) => return super::exit::wrong_usage(&sentence),
     };
     request.caution = pass::caution(&args.drift);
-    let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::DoWithout).await {
+    request.owning.destroy = args.destroy;
+    let absent = if args.destroy { Absent::Demand } else { Absent::DoWithout };
+    let connected = match connect(global, &pass::directory(&request), declared_api(&request), absent).await {
         Ok(connected) => connected,
         Err(exit) => return exit,
     };
@@ -30,6 +32,9 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         Ok(prepared) => prepared,
         Err(error) => return pass::failed(&error),
     };
+    if let Err(error) = prepared.may_destroy() {
+        return pass::failed(&error);
+    }
     let mut decided = match prepared.decide(&builds::remembered(&prepared)).await {
         Ok(decided) => decided,
         Err(error) => return pass::failed(&error),

@@ -219,7 +219,7 @@ fn matches(pattern: &str, declaration: &Declaration) -> bool {
 }
 
 /// Whether `text` is all of `pattern`, in which `*` stands for any characters, also none, and `?` for one.
-fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

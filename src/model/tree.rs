@@ -39,6 +39,8 @@ pub enum Unknown {
     AfterBuild,
     /// It is asked of Python when applying.
     AtApply,
+    /// Only its digest was recorded.
+    ByDigest,
 }
 
 impl Unknown {
@@ -47,6 +49,7 @@ impl Unknown {
         match self {
             Unknown::AfterBuild => "after build",
             Unknown::AtApply => "at apply",
+            Unknown::ByDigest => "by its digest only",
         }
     }
 }

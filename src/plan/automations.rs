@@ -119,10 +119,7 @@ fn replace(
     let nothing = Declared::new();
     let declared = owned.map_or(&nothing, |owned| &owned.declared);
     let sides = diff::Sides { owned: declared, digest_key: &ledger.digest_key, strict, ids: &planned.ids };
-    let made = beside(&wanted.made, found, &sides);
-    let body = made.complete(owner.unwrap_or_default());
-    let body = with_ids(&body, &wanted.made.owner, owner);
-    let fields = differences(&body, found, sides.was_secret(&Path::root()));
+    let (made, fields) = compared(wanted, found, owner, &sides);
     if fields.is_empty() {
         match owned {
             Some(_) => planned.plan.unchanged += 1,
@@ -140,6 +137,20 @@ fn replace(
     };
     let write = Write::ReplaceAutomation { id, made: Box::new(made) };
     planned.push(change(wanted, Action::Update, because, fields), vec![write]);
+}
+
+/// The automation as it would be written, and what of it the API holds otherwise.
+pub(super) fn compared(
+    wanted: &Automation,
+    found: &Value,
+    owner: Option<&str>,
+    sides: &diff::Sides<'_>,
+) -> (triggers::Automation, Vec<FieldChange>) {
+    let made = beside(&wanted.made, found, sides);
+    let body = made.complete(owner.unwrap_or_default());
+    let body = with_ids(&body, &wanted.made.owner, owner);
+    let fields = differences(&body, found, sides.was_secret(&Path::root()));
+    (made, fields)
 }
 
 /// The automation with what the API holds where git never spoke: a replacement is whole, and must not undo what
@@ -196,7 +207,7 @@ fn removed(wanted: &Deployment, of: &Key, observed: &Observed, ledger: &Ledger, 
     }
 }
 
-fn digest(wanted: &Automation, ledger: &Ledger) -> Option<String> {
+pub(super) fn digest(wanted: &Automation, ledger: &Ledger) -> Option<String> {
     diff::digest_of(&wanted.made.body, &ledger.digest_key)
 }
 

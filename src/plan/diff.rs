@@ -38,7 +38,7 @@ pub struct Sides<'a> {
 
 /// What the API answers in the place of a secret that the account may not read. Source:
 /// `prefect/server/schemas/core.py` (3.8.8), `BlockDocument`.
-const MASK: &str = "********";
+pub(super) const MASK: &str = "********";
 
 impl Sides<'_> {
     /// Whether the API holds what is wanted. Of a secret that is withheld, whether it is the one that we applied.
@@ -257,7 +257,7 @@ fn keys(path: &Path, map: &Map, digest_key: &[u8], out: &mut Declared) {
 }
 
 /// What the digests of secrets start with, so that a later plan shows nothing of what they leave behind.
-const SEALED: &str = "sealed:";
+pub(super) const SEALED: &str = "sealed:";
 
 /// The keyed digest of a value; `None` while part of it is unknown.
 pub fn digest_of(tree: &Tree, digest_key: &[u8]) -> Option<String> {

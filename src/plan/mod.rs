@@ -6,6 +6,7 @@ pub mod deployments;
 pub mod desire;
 pub mod diff;
 pub mod digest;
+pub mod drift;
 pub mod fingerprint;
 pub mod needed;
 pub mod objects;

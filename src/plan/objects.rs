@@ -70,6 +70,12 @@ fn form(key: &Key, body: &mut Map) {
     }
 }
 
+/// What the API's row holds otherwise than a wanted object says, by path.
+pub(super) fn differences(wanted: &Object, row: &Value, ledger: &Ledger, sides: &Sides<'_>) -> Vec<FieldChange> {
+    let rules = resource::rules(wanted.key.kind);
+    Existing { wanted, rules, row, ledger }.fields(sides).0
+}
+
 /// An object that is there.
 struct Existing<'a> {
     wanted: &'a Object,

@@ -263,6 +263,7 @@ mod tests {
             fields: BTreeMap::new(),
             along: BTreeMap::new(),
             needs: BTreeMap::new(),
+            if_new: Vec::new(),
             lifecycle: Default::default(),
             ignore_drift: BTreeSet::new(),
             strict: false,

@@ -1,7 +1,7 @@
 //! `PassError`: why a pass could not be made at all.
 
 use super::lock::described;
-use crate::api::{ApiError, Holder};
+use crate::api::{ApiError, Holder, LedgerTrouble};
 use crate::python::PythonError;
 use crate::source::SourceError;
 use crate::steps::StepError;
@@ -34,6 +34,15 @@ pub enum PassError {
     /// The record of what is ours cannot be trusted.
     #[error("{0}")]
     Ledger(String),
+    /// The record of what is ours is there and not as it was left.
+    #[error(transparent)]
+    Untrusted(LedgerTrouble),
+    /// Nothing is recorded as ours.
+    #[error("nothing was applied as `{scope}` yet: there is no ledger of that name")]
+    NeverApplied {
+        /// The scope.
+        scope: String,
+    },
     /// Another pass applies the same scope.
     #[error("the lock of `{scope}` is held by {}", described(holder))]
     Locked {
@@ -62,9 +71,11 @@ impl PassError {
             PassError::Api(error) => Some(error.code()),
             PassError::Python(error) => Some(error.code()),
             PassError::Step { error, .. } => Some(error.code()),
+            PassError::Untrusted(trouble) => Some(trouble.code()),
             PassError::Usage(_)
             | PassError::Source(_)
             | PassError::Ledger(_)
+            | PassError::NeverApplied { .. }
             | PassError::Locked { .. }
             | PassError::Stale { .. }
             | PassError::Interrupted => None,
@@ -85,6 +96,11 @@ impl PassError {
                 };
                 Some(format!("let it finish, or wait for it with `--lock-timeout 10m`; {gone}"))
             }
+            PassError::Untrusted(trouble) => Some(trouble.help()),
+            PassError::NeverApplied { .. } => Some(
+                "apply first; what was applied under another name is found by `name` in reconcile.yaml, or by `--env`"
+                    .to_owned(),
+            ),
             PassError::Stale { .. } => Some("nothing was written; plan again and review the new plan".to_owned()),
             PassError::Step { help, .. } => Some((*help).to_owned()),
             PassError::Usage(_) | PassError::Ledger(_) | PassError::Interrupted => None,

@@ -12,10 +12,20 @@ const TEMPLATE: &str = include_str!("../../templates/plan.md.j2");
 
 /// The plan as a comment. Its first line is a marker by which the comment of a scope is found again.
 pub fn plan(report: &Report) -> String {
+    page(report, "plan", &summary(report))
+}
+
+/// A page about what one command found. That of a plan is the scope's comment; others have a marker of their own.
+pub(super) fn page(report: &Report, command: &str, summary: &str) -> String {
+    let scope = report.scope.replace("--", "- -").replace('>', "");
+    let marker = match command {
+        "plan" => format!("<!-- reconcile:{scope} -->"),
+        other => format!("<!-- reconcile {other}:{scope} -->"),
+    };
     let context = json!({
-        "marker": format!("<!-- reconcile:{} -->", report.scope.replace("--", "- -").replace('>', "")),
-        "title": format!("reconcile plan: {}", text::printable(&report.scope)),
-        "summary": summary(report),
+        "marker": marker,
+        "title": format!("reconcile {command}: {}", text::printable(&report.scope)),
+        "summary": summary,
         "changes": report.plan.changes.iter().map(change).collect::<Vec<_>>(),
         "held": report.plan.held.iter().map(|held| json!({
             "kind": held.key.kind, "name": held.key.name, "reason": held.reason,
@@ -24,7 +34,7 @@ pub fn plan(report: &Report) -> String {
         "footer": footer(report),
     });
     jinja::render("plan.md", TEMPLATE, &context)
-        .unwrap_or_else(|error| format!("the plan could not be rendered: {error}\n"))
+        .unwrap_or_else(|error| format!("the {command} could not be rendered: {error}\n"))
 }
 
 fn summary(report: &Report) -> String {

@@ -1,11 +1,13 @@
 //! `Report`: one pass told as data. Every other form (text, Markdown, annotations, SARIF) is rendered from it.
 
 pub mod diagnostics;
+pub mod drift;
 mod failure;
 pub mod github;
 pub mod markdown;
 pub mod sarif;
 pub mod schema;
+pub mod status;
 pub mod text;
 
 pub use failure::Failure;
@@ -160,9 +162,14 @@ impl Report {
             "changes": self.plan.changes.iter().map(|change| self.change_json(change)).collect::<Vec<_>>(),
             "held": self.plan.held.iter().map(held_json).collect::<Vec<_>>(),
             "requests": self.requests,
-            "seconds": (self.seconds * 1000.0).round() / 1000.0,
+            "seconds": self.rounded_seconds(),
             "diagnostics": diagnostics_json(&self.diagnostics),
         })
+    }
+
+    /// Seconds, to the millisecond.
+    fn rounded_seconds(&self) -> f64 {
+        (self.seconds * 1000.0).round() / 1000.0
     }
 
     fn change_json(&self, change: &Change) -> Value {

@@ -91,6 +91,7 @@ fn document(file: &str, title: &str, change: Value) -> Value {
                 "required": ["code", "message", "help"],
                 "properties": { "code": text_or_null, "message": { "type": "string" }, "help": text_or_null },
             },
+            "declined": { "const": true, "description": "Somebody was asked and said no: nothing was done." },
             "stale": { "const": true, "description": "The saved plan is not what would be done now." },
             "differs": { "type": "array", "description": "Where, for a plan that is stale.", "items": {
                 "type": "object",

@@ -102,11 +102,13 @@ pub fn header(report: &Report, look: Look) -> String {
     format!("{bold}{}{bold:#}{source}{named}{dirty}  →  {target}\n\n", printable(&report.scope))
 }
 
-fn short(commit: &str) -> &str {
+/// The beginning of a commit's id.
+pub(super) fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 
-fn changes(report: &Report, look: Look) -> String {
+/// The changes and what is held, a line each and one for each field that differs.
+pub(super) fn changes(report: &Report, look: Look) -> String {
     let mut out = String::new();
     let all = &report.plan.changes;
     let shown = if look.full { all.len() } else { all.len().min(SHOWN) };
@@ -263,7 +265,8 @@ pub fn plan_summary(summary: &Summary) -> String {
     format!("Plan: {}.", parts.join(", "))
 }
 
-fn cost(report: &Report) -> String {
+/// `6 reads, 0.4 s`
+pub(super) fn cost(report: &Report) -> String {
     let mut parts = Vec::new();
     if report.requests.read > 0 {
         parts.push(count(usize::try_from(report.requests.read).unwrap_or(usize::MAX), "read", "reads"));

@@ -11,8 +11,20 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const COMMANDS: [&str; 9] =
-    ["plan", "apply", "destroy", "validate", "render", "explain", "schema", "completions", "man"];
+const COMMANDS: [&str; 12] = [
+    "plan",
+    "apply",
+    "destroy",
+    "drift",
+    "status",
+    "release",
+    "validate",
+    "render",
+    "explain",
+    "schema",
+    "completions",
+    "man",
+];
 const FLOWS_PY: &str = include_str!("../cases/flows.py");
 
 /// A good project with the deployments of these names.
@@ -114,6 +126,12 @@ fn wrong_usage_ends_with_64_and_says_why_on_stderr() {
     for (args, word) in cases {
         let output = project.reconcile(args).exits(64);
         assert!(output.stdout.is_empty() && output.stderr.contains(word), "{args:?}: {output:?}");
+        // Who wants JSON is told the same as JSON.
+        if args[0] != "completions" {
+            let json = json_of(&project.reconcile(&[args, &["--json"]].concat()).exits(64));
+            let message = json["error"]["message"].as_str().unwrap();
+            assert!(!message.is_empty() && output.stderr.contains(message), "{args:?}: {json:#}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::support::project::{Output, Project};
 use crate::support::proxy::Proxy;
 use crate::support::server::Server;
 
-const CANARIES: [&str; 3] = ["canary-of-the-environment", "canary-of-a-file", "canary-in-plain-text"];
+pub const CANARIES: [&str; 3] = ["canary-of-the-environment", "canary-of-a-file", "canary-in-plain-text"];
 
 const BLOCKS: &str = r#"
 blocks:
@@ -36,7 +36,7 @@ block_types:
     secret_fields: [password]
 "#;
 
-const REST: &str = r#"
+pub const REST: &str = r#"
 variables:
   - { name: region, value: eu-west-1, tags: [infra] }
   - { name: settings, value: { a: 1, b: [1, 2] } }
@@ -65,7 +65,7 @@ automations:
       - { type: send-notification, block: slack-webhook/ops, subject: "{{ flow.name }}", body: b }
 "#;
 
-const DEPLOYMENT: &str = r#"
+pub const DEPLOYMENT: &str = r#"
 deployments:
   - name: nightly
     entrypoint: flow.py:hello
@@ -77,13 +77,14 @@ deployments:
 const LISTS: [&str; 6] =
     ["variables", "work_pools", "block_documents", "v2/concurrency_limits", "automations", "deployments"];
 
-struct Bench {
-    server: Server,
-    project: Project,
+/// A server of its own and a project with an object of every kind.
+pub struct Bench {
+    pub server: Server,
+    pub project: Project,
 }
 
 impl Bench {
-    fn new() -> Bench {
+    pub fn new() -> Bench {
         let server = Server::start_with(&[("PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED", "false")]);
         let project = Project::new()
             .api(&server.url)
@@ -98,13 +99,13 @@ impl Bench {
         Bench { server, project }
     }
 
-    fn http(&self) -> Http {
+    pub fn http(&self) -> Http {
         self.server.http()
     }
 
     /// Runs it; nothing that it prints gives a secret away.
     #[track_caller]
-    fn run(&self, args: &[&str], code: i32) -> Output {
+    pub fn run(&self, args: &[&str], code: i32) -> Output {
         let output = self.project.reconcile(args).exits(code);
         for canary in CANARIES {
             assert!(!output.stdout.contains(canary) && !output.stderr.contains(canary), "{canary}: {output:?}");
@@ -114,19 +115,19 @@ impl Bench {
 
     /// The plan as data.
     #[track_caller]
-    fn plan(&self, args: &[&str]) -> Value {
+    pub fn plan(&self, args: &[&str]) -> Value {
         let args = [&["plan", "--json"], args].concat();
         serde_json::from_str(&self.run(&args, 0).stdout).unwrap()
     }
 
     #[track_caller]
-    fn writes_nothing(&self) {
+    pub fn writes_nothing(&self) {
         let proxy = Proxy::in_front_of(&self.server.url);
         self.run(&["apply", "--yes", "--api-url", &proxy.url], 0);
         assert_eq!(proxy.writes(), []);
     }
 
-    fn rows(&self, kind: &str) -> Vec<Value> {
+    pub fn rows(&self, kind: &str) -> Vec<Value> {
         let rows = self.http().post(&format!("/{kind}/filter"), json!({ "limit": 200 }));
         let all = rows.as_array().unwrap().iter();
         // What is reconcile's own, and what the server keeps for tags, is not the workspace's.
@@ -137,13 +138,20 @@ impl Bench {
         all.filter(|row| !own(row)).cloned().collect()
     }
 
-    fn counts(&self) -> Vec<usize> {
+    /// The documents that reconcile keeps for itself.
+    pub fn bookkeeping(&self) -> Vec<Value> {
+        let slugs = ["reconcile-ledger", "reconcile-lock"];
+        let filter = json!({"include_secrets": true, "block_types": {"slug": {"any_": slugs}}});
+        self.http().post("/block_documents/filter", filter).as_array().unwrap().clone()
+    }
+
+    pub fn counts(&self) -> Vec<usize> {
         LISTS.iter().map(|kind| self.rows(kind).len()).collect()
     }
 }
 
 /// What a plan does, as `action kind name`.
-fn told(plan: &Value) -> Vec<String> {
+pub fn told(plan: &Value) -> Vec<String> {
     let all = plan["changes"].as_array().unwrap().iter();
     all.map(|change| {
         let word = |key: &str| change[key].as_str().unwrap().to_owned();
@@ -219,6 +227,7 @@ fn every_kind_lives_and_ends() {
     assert_eq!(bench.counts(), before);
     let types = bench.http().post("/block_types/filter", json!({"block_types": {"slug": {"any_": ["warehouse"]}}}));
     assert_eq!(types, json!([]));
+    assert_eq!(bench.bookkeeping(), Vec::<Value>::new(), "ledger and lock went as well");
 }
 
 #[test]

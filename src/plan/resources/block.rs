@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::diagnostic::Diagnostic;
 use crate::manifest::resources::{Item, known_types};
-use crate::model::tree::Unknown;
 use crate::model::{Kind, Map, Path, Secret, Tree};
 use crate::resource::block_data;
 use crate::resource::schema_check::Misfit;
@@ -178,7 +177,7 @@ fn with_holes(tree: &Tree, at: &Path, open: &mut Vec<Path>) -> Value {
             Value::Array(items.iter().enumerate().map(|(n, item)| with_holes(item, &at.item(n), open)).collect())
         }
         Tree::Text(text) if text.contains("{{") => hole(at, open),
-        Tree::Map(_) | Tree::Unknown(Unknown::AfterBuild | Unknown::AtApply) | Tree::IdOf(_) => hole(at, open),
+        Tree::Map(_) | Tree::Unknown(_) | Tree::IdOf(_) => hole(at, open),
         Tree::Null | Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Secret(_) => {
             tree.revealed(&|_| None).unwrap_or_default()
         }

@@ -1,0 +1,28 @@
+//! `reconcile drift`: the live state against what was last applied. Writes nothing and runs no code of the repository.
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{DriftCheckArgs, DriftFormat, Global};
+use super::exit::Exit;
+use super::{output, pass};
+use crate::reconcile::{Pass, drift};
+
+/// Runs the command.
+pub async fn run(global: &Global, args: DriftCheckArgs, stop: CancellationToken) -> Exit {
+    let (request, api) = match pass::of_scope(global, args.path, stop).await {
+        Ok(both) => both,
+        Err(exit) => return exit,
+    };
+    let found = async { drift::drift(&Pass::look(&request, &api).await?).await };
+    let found = match found.await {
+        Ok(found) => found,
+        Err(error) => return pass::failed(&error),
+    };
+    let format = args.format.unwrap_or(if global.json { DriftFormat::Json } else { DriftFormat::Text });
+    output::result(&match format {
+        DriftFormat::Json => format!("{:#}", found.to_json()),
+        DriftFormat::Markdown => found.markdown(),
+        DriftFormat::Text => found.text(output::look(global, args.full)),
+    });
+    if found.drifted() { Exit::Pending } else { Exit::Done }
+}
