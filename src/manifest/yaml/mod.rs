@@ -24,6 +24,7 @@ mod scan_scalar;
 mod scanner;
 mod text;
 mod token;
+pub mod write;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
