@@ -16,9 +16,6 @@ use crate::reconcile::read::declared_api;
 use crate::reconcile::{Decided, Pass, Python, builds};
 use crate::report::text::printable;
 
-/// Kinds that a repository can declare.
-const KINDS: [Kind; 3] = [Kind::Deployment, Kind::Flow, Kind::Automation];
-
 /// How many characters of one value are shown unless all are asked for.
 const WIDTH: usize = 60;
 
@@ -58,12 +55,7 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
 }
 
 fn key(object: &str) -> Result<Key, String> {
-    let known = KINDS.map(Kind::word).join(", ");
-    let key: Key = object.parse().map_err(|error| format!("{error}; what can be rendered is {known}/NAME"))?;
-    if KINDS.contains(&key.kind) {
-        return Ok(key);
-    }
-    Err(format!("a {} cannot be rendered; what can be is {known}", key.kind))
+    object.parse()
 }
 
 fn not_found(global: &Global, key: &Key, decided: &Decided) -> Exit {
@@ -85,9 +77,11 @@ fn not_found(global: &Global, key: &Key, decided: &Decided) -> Exit {
 /// What would become of it.
 fn fate(decided: &Decided, key: &Key, api: bool) -> &'static str {
     let change = decided.planned.plan.changes.iter().find(|change| change.key == *key);
+    let is_held = decided.planned.plan.held.iter().any(|held| held.key == *key);
     match change.map(|change| change.action) {
         _ if decided.is_invalid() => "invalid",
         _ if !api => "unknown",
+        None if is_held => "held",
         Some(Action::Create | Action::Replace) => "create",
         Some(Action::Update) => "update",
         Some(Action::Adopt) => "adopt",
@@ -129,6 +123,7 @@ fn text(key: &Key, fate: &str, rendered: &Rendered, full: bool) -> String {
         "update" => "would be updated",
         "adopt" => "would be adopted as it is",
         "unchanged" => "is as declared; nothing would be sent",
+        "held" => "is held; `plan` says why",
         "invalid" => "other files are invalid; nothing would be sent",
         _ => "no API configured",
     };

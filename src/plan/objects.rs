@@ -37,14 +37,19 @@ fn create(wanted: &Object, rules: &Rules, ledger: &Ledger, planned: &mut Planned
         (*value != Tree::from(default)).then(|| FieldChange { path, before: None, after: Some(value.clone()) })
     };
     let shown = wanted.fields.iter().filter_map(differs).collect();
+    let write = Write::CreateObject { body: body(wanted) };
+    planned.push(change(wanted, Action::Create, because, shown), vec![write]);
+}
+
+/// What is sent to make an object.
+pub fn body(wanted: &Object) -> Tree {
     let mut body = names(&wanted.key);
     body.extend(wanted.along.clone());
     body.extend(wanted.fields.clone());
     if wanted.key.kind == Kind::BlockType {
         form(&wanted.key, &mut body);
     }
-    let write = Write::CreateObject { body: Tree::Map(body) };
-    planned.push(change(wanted, Action::Create, because, shown), vec![write]);
+    Tree::Map(body)
 }
 
 /// What a new object is called, in the words of its kind.

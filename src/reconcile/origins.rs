@@ -1,5 +1,7 @@
 //! Where each value of an object comes from: a place in a file, a flag, the flow, a setting, or a default.
 
+mod objects;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -104,7 +106,7 @@ pub fn render(pass: &Pass<'_>, decided: &Decided, key: &Key, now: Timestamp) -> 
             let filled = filled_of(pass, wanted)?;
             Some(Look { pass, wanted, filled, now }.deployment(decided))
         }
-        Kind::Automation => automation(decided, key),
+        Kind::Automation => automation(decided, key).or_else(|| objects::render(pass, decided, key)),
         Kind::Flow => {
             let wanted = decided.desired.deployments.values().find(|wanted| wanted.flow == key.name)?;
             let filled = filled_of(pass, wanted)?;
@@ -118,20 +120,30 @@ pub fn render(pass: &Pass<'_>, decided: &Decided, key: &Key, now: Timestamp) -> 
         | Kind::WorkPool
         | Kind::WorkQueue
         | Kind::ConcurrencyLimit
-        | Kind::TagConcurrencyLimit => None,
+        | Kind::TagConcurrencyLimit => objects::render(pass, decided, key),
     }
 }
 
 /// The names of what can be rendered.
 pub fn names(decided: &Decided, kind: Kind) -> Vec<String> {
     let all = decided.desired.deployments.values();
+    let objects = decided.desired.objects.keys().filter(|key| key.kind == kind).map(|key| key.name.clone());
     match kind {
         Kind::Deployment => all.map(|wanted| wanted.key.name.clone()).collect(),
-        Kind::Automation => all.flat_map(|wanted| &wanted.automations).map(|made| made.key.name.clone()).collect(),
+        Kind::Automation => {
+            let of_triggers = all.flat_map(|wanted| &wanted.automations).map(|made| made.key.name.clone());
+            of_triggers.chain(objects).collect()
+        }
         Kind::Flow => {
             all.map(|wanted| wanted.flow.clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
         }
-        _ => Vec::new(),
+        Kind::BlockType
+        | Kind::Block
+        | Kind::Variable
+        | Kind::WorkPool
+        | Kind::WorkQueue
+        | Kind::ConcurrencyLimit
+        | Kind::TagConcurrencyLimit => objects.collect(),
     }
 }
 

@@ -147,3 +147,62 @@ fn an_object_that_exists_shows_what_would_be_sent_to_change_it() {
     assert!(other["patch"].get("parameters").is_none(), "{other:#}");
     assert_eq!(row(&other, "tags")["from"], "flag");
 }
+
+#[test]
+fn objects_of_resource_files_are_rendered_as_well() {
+    let server = Server::shared();
+    let blocks = "\
+blocks:
+  - { type: secret, name: render-own, data: { value: { from_env: TOKEN } } }
+  - type: remote-file-system
+    name: render-own
+    data: { basepath: \"s3://{{ $STAGE }}/x\", settings: { a: 1 } }
+variables:
+  - { name: render_own, value: [1, \"two\"] }
+work_pools:
+  - { name: render-own, type: process, queues: [{ name: q, priority: 2 }] }
+automations:
+  - name: render own
+    trigger: { posture: Reactive, expect: [x] }
+    actions: [{ type: pause-work-pool, work_pool: render-own }]
+";
+    let project = Project::new()
+        .api(&server.url)
+        .env("TOKEN", CANARY)
+        .env("STAGE", CANARY)
+        .file("reconcile.yaml", "name: render-own\n")
+        .file("blocks.yaml", blocks);
+    let render = |name: &str| -> Value {
+        let out = project.reconcile(&["render", name, "--json"]).exits(0);
+        assert!(!out.stdout.contains(CANARY) && !out.stderr.contains(CANARY), "{out:?}");
+        serde_json::from_str(&out.stdout).unwrap()
+    };
+    let secret = render("block/secret/render-own");
+    assert_eq!(secret["action"], "create");
+    assert_eq!(secret["body"], json!({"name": "render-own", "data": {"value": "(sensitive)"}}));
+    assert_eq!(row(&secret, "data.value")["line"], 2);
+    assert_eq!(row(&secret, "data.value")["refers"], json!(["environment TOKEN"]));
+    let files = render("block/remote-file-system/render-own");
+    assert_eq!(row(&files, "data.basepath")["refers"], json!(["environment STAGE"]));
+    assert_eq!(row(&files, "data.settings.a")["value"], 1);
+    assert_eq!(render("variable/render_own")["body"], json!({"name": "render_own", "value": [1, "two"]}));
+    let pool = render("work_pool/render-own");
+    assert!(pool["body"]["base_job_template"]["variables"].is_object(), "{pool:#}");
+    assert_eq!(row(&pool, "base_job_template")["from"], "default");
+    assert_eq!(render("work_queue/render-own/q")["body"]["priority"], 2);
+    let automation = render("automation/render own");
+    assert_eq!(automation["body"]["actions"][0]["work_pool_id"], "(id of work_pool render-own)");
+    assert_eq!(row(&automation, "trigger.expect")["line"], 12);
+    let text = project.reconcile(&["render", "block/secret/render-own"]).exits(0).stdout;
+    assert!(text.contains("\"(sensitive)\"") && text.contains("blocks.yaml:2:"), "{text}");
+    let wrong = project.reconcile(&["render", "variable/render_won"]).exits(64);
+    assert!(wrong.stderr.contains("did you mean `render_own`?"), "{wrong:?}");
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    let unchanged = render("work_pool/render-own");
+    assert_eq!((&unchanged["action"], &unchanged["patch"]), (&json!("unchanged"), &Value::Null));
+    project.write("blocks.yaml", &blocks.replace("priority: 2", "priority: 3"));
+    let queue = render("work_queue/render-own/q");
+    assert_eq!((&queue["action"], &queue["patch"]), (&json!("update"), &json!({"priority": 3})));
+    project.write("blocks.yaml", "");
+    project.reconcile(&["destroy", "--yes"]).exits(0);
+}
