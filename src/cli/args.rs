@@ -71,9 +71,17 @@ pub enum Command {
     /// Check the files only: no API, no network
     #[command(after_help = "Examples:\n  reconcile validate\n  reconcile validate --format github")]
     Validate(ValidateArgs),
+    /// Write files that declare what exists on the API, and take it over; changes no object
+    #[command(after_help = "Examples:\n  reconcile import --all --dry-run       print what would be written\n  \
+        reconcile import --all\n  reconcile import variable/region 'block/secret/*'\n  \
+        reconcile import work_pool/k8s infra/   the pool and its queues, into the directory infra\n\n\
+        A file that exists is never overwritten: another name is taken, such as blocks-2.reconcile.yaml.\n\
+        Secrets are not written: the files name the variables of the environment that have to hold them.")]
+    Import(ImportArgs),
     /// Show one object as it would be sent, with where each of its values comes from
     #[command(after_help = "Examples:\n  reconcile render deployment/etl/nightly\n  \
-        reconcile render deployment/etl/nightly flows/ --json\n  reconcile render flow/etl")]
+        reconcile render deployment/etl/nightly flows/ --json\n  reconcile render flow/etl\n  \
+        reconcile render block/secret/token")]
     Render(RenderArgs),
     /// Explain a diagnostic code, or list them all
     #[command(after_help = "Examples:\n  reconcile explain E0401\n  reconcile explain")]
@@ -476,7 +484,7 @@ pub struct ReleaseArgs {
 /// `reconcile render`
 #[derive(Clone, Debug, Args)]
 pub struct RenderArgs {
-    /// The object: deployment/FLOW/NAME, flow/NAME or automation/FLOW/NAME/TRIGGER
+    /// The object, such as deployment/FLOW/NAME, block/TYPE/NAME, work_pool/NAME or automation/FLOW/NAME/TRIGGER
     #[arg(value_name = "KIND/NAME")]
     pub object: String,
     /// What is meant.
@@ -485,6 +493,23 @@ pub struct RenderArgs {
     /// Show whole values
     #[arg(long, help_heading = "Output")]
     pub full: bool,
+}
+
+/// `reconcile import`
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// What to import, such as block/secret/token or 'deployment/etl/*', and the directory for the files [default: .]
+    #[arg(value_name = "KIND/NAME|PATH")]
+    pub objects: Vec<String>,
+    /// Import all there is, but for what is declared, what others own and what Prefect keeps for itself
+    #[arg(long)]
+    pub all: bool,
+    /// Print the files instead of writing them, and take nothing over
+    #[arg(long, visible_alias = "stdout")]
+    pub dry_run: bool,
+    /// Wait so long for another pass of the same scope to finish, such as 90s or 10m [default: do not wait]
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    pub lock_timeout: Option<Duration>,
 }
 
 /// `reconcile validate`

@@ -7,6 +7,7 @@ mod connect;
 mod drift;
 mod exit;
 mod explain;
+mod import;
 mod last_words;
 mod output;
 mod overlay;
@@ -102,6 +103,7 @@ async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
         Some(Command::Drift(args)) => drift::run(&cli.global, args, stop).await,
         Some(Command::Status(args)) => status::run(&cli.global, args, stop).await,
         Some(Command::Release(args)) => release::run(&cli.global, args, stop).await,
+        Some(Command::Import(args)) => import::run(&cli.global, args, stop).await,
         Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
         Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => {

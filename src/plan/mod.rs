@@ -7,6 +7,7 @@ pub mod desire;
 pub mod diff;
 pub mod digest;
 pub mod drift;
+pub mod export;
 pub mod fingerprint;
 pub mod needed;
 pub mod objects;

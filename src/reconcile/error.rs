@@ -59,6 +59,14 @@ pub enum PassError {
         /// The digest of the plan that there is now.
         now: String,
     },
+    /// A file could not be written.
+    #[error("`{path}` could not be written: {source}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The user asked to stop.
     #[error("interrupted before anything was written")]
     Interrupted,
@@ -78,6 +86,7 @@ impl PassError {
             | PassError::NeverApplied { .. }
             | PassError::Locked { .. }
             | PassError::Stale { .. }
+            | PassError::Write { .. }
             | PassError::Interrupted => None,
         }
     }
@@ -103,6 +112,9 @@ impl PassError {
             ),
             PassError::Stale { .. } => Some("nothing was written; plan again and review the new plan".to_owned()),
             PassError::Step { help, .. } => Some((*help).to_owned()),
+            PassError::Write { .. } => {
+                Some("nothing was taken over; remove what was written before it, and import again".to_owned())
+            }
             PassError::Usage(_) | PassError::Ledger(_) | PassError::Interrupted => None,
         }
     }

@@ -12,6 +12,7 @@ mod error;
 pub mod flows;
 pub mod gather;
 mod impact;
+pub mod import;
 mod keep;
 pub mod lock;
 mod memory;
@@ -203,12 +204,23 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// A directory that cannot be read, a wrong use of the selection flags, an API that does not answer.
     pub async fn prepare(request: &'a Request, api: Option<&'a Api>, python: Python) -> Result<Self, PassError> {
-        let now = Timestamp::now();
         let mut reading = read::read(request)?;
         if let Some(revision) = &request.changed_since {
             changed::narrow(&mut reading, request, revision)?;
         }
-        let recall = api.and_then(|api| Recall::open(request, &reading, api, now));
+        let recall = api.and_then(|api| Recall::open(request, &reading, api, Timestamp::now()));
+        Pass::over(request, api, python, reading, recall).await
+    }
+
+    /// The same over files that were read.
+    async fn over(
+        request: &'a Request,
+        api: Option<&'a Api>,
+        python: Python,
+        reading: Reading,
+        recall: Option<Recall>,
+    ) -> Result<Self, PassError> {
+        let now = Timestamp::now();
         let asked = match api {
             Some(api) if !has_errors(&reading.diagnostics) => {
                 gather::ask(request, &reading, recall.as_ref(), api).await?

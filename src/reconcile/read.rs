@@ -62,6 +62,54 @@ impl Reading {
         Ok(self.export.get().and_then(Option::as_ref))
     }
 
+    /// The same directory, as if it declared just what these texts say.
+    #[must_use]
+    pub fn holding(&self, environment: Option<&str>, texts: &[(RepoPath, String)]) -> Reading {
+        let mut reading = Reading {
+            worktree: self.worktree.clone(),
+            project: self.project.clone(),
+            scope: self.scope.clone(),
+            git: self.git.clone(),
+            files: Vec::new(),
+            items: Vec::new(),
+            file_count: texts.len(),
+            texts: Texts::new(),
+            selecting: Selecting::default(),
+            complete: false,
+            diagnostics: Vec::new(),
+            export: OnceLock::new(),
+        };
+        let vars = self.project.vars_in(environment);
+        for (path, text) in texts {
+            reading.hold(path, text, &vars);
+        }
+        reading.selecting = select(&reading.files, &Default::default()).unwrap_or_default();
+        reading
+    }
+
+    fn hold(&mut self, path: &RepoPath, text: &str, vars: &crate::model::Map) {
+        let text: Arc<str> = Arc::from(text);
+        self.texts.insert(path.clone(), text.clone());
+        if !path.as_str().ends_with(".yaml") {
+            return;
+        }
+        let root = match yaml::read(path, text.as_bytes()) {
+            Ok(document) => document.root,
+            Err(problems) => return self.diagnostics.extend(problems),
+        };
+        let (root, remarks) = vars::fill_vars(path, root, vars);
+        self.diagnostics.extend(remarks);
+        if root.get("deployments").is_some() {
+            let (file, problems) = prefect_yaml::read(path, &path.parent(), root, &text);
+            self.files.push(file);
+            self.diagnostics.extend(problems);
+        } else {
+            let (items, problems) = resources::read(path, &root);
+            self.items.extend(items);
+            self.diagnostics.extend(problems);
+        }
+    }
+
     /// Where programs find a directory of what is read: on disk, or in the copy of a commit.
     ///
     /// # Errors

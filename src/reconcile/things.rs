@@ -83,7 +83,11 @@ fn outside(reading: &Reading, path: &std::path::Path) -> Result<Vec<u8>, String>
 }
 
 fn template(reading: &Reading, path: &RepoPath) -> Result<Value, String> {
-    let bytes = reading.worktree.read(path).map_err(|error| error.to_string())?;
+    let held = reading.texts.get(path).map(|text| text.as_bytes().to_vec());
+    let bytes = match held {
+        Some(bytes) => Some(bytes),
+        None => reading.worktree.read(path).map_err(|error| error.to_string())?,
+    };
     let bytes = bytes.ok_or_else(|| "there is no such file".to_owned())?;
     serde_json::from_slice(&bytes).map_err(|error| format!("it is not JSON: {error}"))
 }

@@ -45,7 +45,7 @@ fn trigger(row: &Value) -> Value {
 }
 
 /// Keys below which everything is the user's own.
-const FREE: [&str; 5] = ["match", "match_related", "parameters", "job_variables", "payload"];
+pub const FREE: [&str; 5] = ["match", "match_related", "parameters", "job_variables", "payload"];
 
 /// What the server writes where nothing is declared, besides what is empty. Source:
 /// `prefect/server/events/schemas/automations.py` and `prefect/server/events/actions.py` (3.8.8).
@@ -86,7 +86,8 @@ fn entry(wanted: Option<&Tree>, key: String, found: Value) -> (String, Value) {
     (key, value)
 }
 
-fn is_filled(key: &str, value: &Value) -> bool {
+/// Whether a value is what the server writes where nothing is declared.
+pub fn is_filled(key: &str, value: &Value) -> bool {
     let is_empty = match value {
         Value::Null => true,
         Value::Bool(b) => !b,

@@ -11,7 +11,7 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "plan",
     "apply",
     "destroy",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 12] = [
     "status",
     "release",
     "validate",
+    "import",
     "render",
     "explain",
     "schema",

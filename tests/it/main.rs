@@ -21,6 +21,7 @@ mod going_back;
 mod held;
 mod hosts;
 mod impact;
+mod imports;
 mod json_mode;
 mod kinds;
 mod ledger_by_hand;

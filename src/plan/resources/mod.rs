@@ -18,6 +18,7 @@ use super::want::Object;
 
 pub use block::BlockForm;
 pub use fill::SecretFile;
+pub use pool::default_template;
 
 /// What has to be asked before items can be filled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,138 @@
+//! Blocks and block types in the words of files: references by name, secrets by the name of a variable.
+
+use serde_json::{Map, Value, json};
+
+use super::secrets::hide;
+use super::{Draft, Names, is_empty};
+use crate::manifest::resources::known_types;
+use crate::model::{Key, Kind};
+use crate::resource;
+
+/// What Prefect's Python writes into data besides the fields of the type.
+const NOISE: [&str; 5] =
+    ["block_type_slug", "_block_type_slug", "_block_document_id", "_block_document_name", "_is_anonymous"];
+
+/// Words in the names of what nobody wants to read in git.
+const SECRET_WORDS: [&str; 8] =
+    ["password", "passwd", "secret", "token", "api_key", "apikey", "access_key", "private_key"];
+
+/// An item of `blocks`.
+///
+/// # Errors
+/// Why its secrets cannot be named.
+pub fn block(key: &Key, row: &Value, names: &mut Names<'_>) -> Result<Draft, String> {
+    let (slug, name) = key.name.split_once('/').unwrap_or_default();
+    let mut draft = Draft::of(key);
+    draft.put("type", slug);
+    draft.put("name", name);
+    let mut data = row["data"].as_object().cloned().unwrap_or_default();
+    data.retain(|field, _| !NOISE.contains(&field.as_str()));
+    for (field, other) in resource::block::references(row) {
+        data.insert(field, json!({ "block": other }));
+    }
+    let form = &row["block_schema"]["fields"];
+    drop_defaults(&mut data, form);
+    let mut paths = secret_paths(slug, form);
+    for (field, value) in &data {
+        by_name(field, field, value, &mut paths);
+    }
+    draft.secrets = hide(&key.name, &mut data, &paths, names)?;
+    if !data.is_empty() {
+        draft.put("data", data);
+    }
+    Ok(draft)
+}
+
+/// What its own schema calls secret, and what the newest one of its type does.
+fn secret_paths(slug: &str, form: &Value) -> Vec<String> {
+    let own = form["secret_fields"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let known = known_types().get(slug).into_iter().flat_map(|known| known.secret_fields.iter().cloned());
+    let mut paths: Vec<String> = Vec::new();
+    for path in own.chain(known) {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+/// Texts that are secrets by their name, though the type does not say so, as in a mapping of options.
+fn by_name(path: &str, key: &str, value: &Value, paths: &mut Vec<String>) {
+    let key = key.to_ascii_lowercase().replace('-', "_");
+    match value {
+        Value::String(text) if !text.is_empty() && SECRET_WORDS.iter().any(|word| key.contains(word)) => {
+            let is_covered = paths
+                .iter()
+                .map(|known| known.strip_suffix(".*").unwrap_or(known))
+                .any(|known| path.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+            // A key with a dot cannot be told from a path.
+            if !is_covered && !key.contains('.') {
+                paths.push(path.to_owned());
+            }
+        }
+        Value::Object(map) if !map.contains_key("block") => {
+            map.iter().for_each(|(key, value)| by_name(&format!("{path}.{key}"), key, value, paths));
+        }
+        _ => {}
+    }
+}
+
+/// Leaves out what Python fills in when it loads the block.
+fn drop_defaults(data: &mut Map<String, Value>, form: &Value) {
+    let is_required = |field: &str| form["required"].as_array().is_some_and(|all| all.iter().any(|one| one == field));
+    data.retain(|field, value| {
+        let default = form["properties"][field].get("default");
+        let is_default = default == Some(value) || (value.is_null() && default.is_none_or(Value::is_null));
+        is_required(field) || !is_default
+    });
+}
+
+/// An item of `block_types`.
+pub fn block_type(key: &Key, row: &Value) -> Draft {
+    let mut draft = Draft::of(key);
+    draft.put("slug", key.name.clone());
+    let default = |name: &str| match name {
+        "version" => json!("non-versioned"),
+        _ => Value::Null,
+    };
+    for field in resource::rules(Kind::BlockType).fields {
+        let value = resource::found(Kind::BlockType, row, field.name);
+        let is_said = field.name == "fields" || !(is_empty(&value) || value == default(field.name));
+        if is_said {
+            draft.put(field.name, value);
+        }
+    }
+    draft
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn defaults_noise_references_and_secrets() {
+        let row = json!({
+            "data": {
+                "bucket_name": "b", "bucket_folder": "", "region": null, "must": null, "block_type_slug": "s3",
+                "credentials": {"aws_secret_access_key": "inlined"}, "token": "hidden", "options": {"a": 1, "Client-Secret": "x"},
+            },
+            "block_document_references": {
+                "credentials": {"block_document": {"id": "1", "name": "prod", "block_type": {"slug": "aws-credentials"}}},
+            },
+            "block_schema": {"fields": {
+                "properties": {"bucket_folder": {"default": ""}, "region": {}, "must": {}, "token": {}},
+                "required": ["must"],
+                "secret_fields": ["credentials.aws_secret_access_key", "token"],
+            }},
+        });
+        let environment = BTreeMap::new();
+        let draft = block(&Key::new(Kind::Block, "s3/x"), &row, &mut Names::new(&environment)).unwrap();
+        let expected = json!({
+            "bucket_name": "b", "must": null, "credentials": {"block": "aws-credentials/prod"},
+            "token": {"from_env": "S3_X_TOKEN"}, "options": {"a": 1, "Client-Secret": {"from_env": "S3_X_OPTIONS_CLIENT_SECRET"}},
+        });
+        assert_eq!(draft.item["data"], expected);
+        assert_eq!(draft.secrets.len(), 2);
+    }
+}
