@@ -122,4 +122,20 @@ is usual; allow the directory as the help says.",
         text: "\
 The files are read, but no commit, branch or remote is known. `git status` in that directory usually says why.",
     },
+    Page {
+        code: "E0137",
+        title: "An overlay cannot be laid over anything",
+        text: "\
+The files in `overlays:` of an environment hold the same lists as the files that every environment has. Each of their
+items names what it changes: deployments, pools, variables, limits and automations by `name`, blocks by `type` and
+`name`, tag limits by `tag`, block types by `slug`. An item of another name is declared anew. Where deployments of
+several flows have one name, `entrypoint` tells which is meant.",
+    },
+    Page {
+        code: "W0138",
+        title: "No file matches an overlay",
+        text: "\
+An environment names files to lay over the others, and none has such a path: it is planned as if the pattern were not
+there. Patterns are seen from the directory of reconcile.yaml.",
+    },
 ];

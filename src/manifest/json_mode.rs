@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use serde_json::Number;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Map, Origin, RepoPath, Tree};
+use crate::model::{Map, RepoPath, Tree};
 
 use super::node::{Node, Value};
 
@@ -73,7 +73,7 @@ fn text(file: &RepoPath, node: &Node, problems: &mut Vec<Diagnostic>) -> String 
 
 fn not_text(file: &RepoPath, node: &Node) -> Diagnostic {
     Diagnostic::error("E0115", "the binary value is not UTF-8 text, which JSON would need")
-        .at(Origin::new(file.clone(), node.span), "")
+        .at(node.origin(file), "")
         .help("pass the data as base64 text without the tag `!!binary`, and decode it in the flow")
 }
 

@@ -137,7 +137,7 @@ mod tests {
     use crate::model::Span;
 
     fn node(value: Value) -> Node {
-        Node { value, span: Span::default() }
+        Node::new(value, Span::default())
     }
 
     fn text(text: &str) -> Node {

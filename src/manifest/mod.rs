@@ -6,6 +6,7 @@ pub mod json_mode;
 pub mod lax;
 pub mod limits;
 pub mod node;
+pub mod overlays;
 pub mod prefect_yaml;
 pub mod problem;
 pub mod project;

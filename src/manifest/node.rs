@@ -1,9 +1,11 @@
 //! `Node`: a YAML value as PyYAML constructs it, with the place where it stands.
 
+use std::sync::Arc;
+
 use jiff::civil::{Date, DateTime};
 use serde_json::Number;
 
-use crate::model::{Path, Seg, Span};
+use crate::model::{Origin, Path, RepoPath, Seg, Span};
 
 /// A value and its place in the file. A value reached through an alias keeps the place of its anchor.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +14,17 @@ pub struct Node {
     pub value: Value,
     /// Where it stands.
     pub span: Span,
+    /// The file, where it is not the one that everything around it stands in: values of overlays.
+    pub elsewhere: Option<Arc<Elsewhere>>,
+}
+
+/// Another file than the one that is read.
+#[derive(Debug, PartialEq)]
+pub struct Elsewhere {
+    /// The file.
+    pub file: RepoPath,
+    /// Its text.
+    pub text: Arc<str>,
 }
 
 /// The Python objects that `yaml.safe_load` can give.
@@ -63,6 +76,17 @@ impl Value {
 }
 
 impl Node {
+    /// A value in the file that is read.
+    pub fn new(value: Value, span: Span) -> Node {
+        Node { value, span, elsewhere: None }
+    }
+
+    /// Where it stands, in `file` unless it comes from another one.
+    pub fn origin(&self, file: &RepoPath) -> Origin {
+        let file = self.elsewhere.as_ref().map_or(file, |elsewhere| &elsewhere.file);
+        Origin::new(file.clone(), self.span)
+    }
+
     /// The entries of a mapping; none for anything else.
     pub fn entries(&self) -> &[(Node, Node)] {
         match &self.value {

@@ -63,12 +63,12 @@ pub struct Declaration {
 impl Declaration {
     /// Where it stands.
     pub fn origin(&self) -> Origin {
-        Origin::new(self.file.clone(), self.node.span)
+        self.node.origin(&self.file)
     }
 
     /// Where a part of it stands, or the nearest thing above that part.
     pub fn origin_of(&self, path: &Path) -> Origin {
-        Origin::new(self.file.clone(), self.node.nearest(path).span)
+        self.node.nearest(path).origin(&self.file)
     }
 
     /// Its name as written, before templates.
@@ -91,6 +91,8 @@ pub struct PrefectFile {
     pub dir: RepoPath,
     /// Actions of the whole file.
     pub actions: Arc<Actions>,
+    /// Where its `pull` stands.
+    pub pull: Option<Origin>,
     /// The deployments it declares, in order.
     pub declarations: Vec<Arc<Declaration>>,
 }
@@ -158,11 +160,12 @@ impl Reader<'_> {
         }
         self.root_keys(&root);
         let actions = Arc::new(self.actions(&root, true));
+        let pull = root.get("pull").map(|node| node.origin(&self.file));
         let declarations = match root.into_value("deployments") {
             Some(node) => self.declarations(node),
             None => Vec::new(),
         };
-        PrefectFile { path: self.file.clone(), dir: dir.clone(), actions, declarations }
+        PrefectFile { path: self.file.clone(), dir: dir.clone(), actions, pull, declarations }
     }
 
     fn root_keys(&mut self, root: &Node) {
@@ -298,7 +301,7 @@ impl Reader<'_> {
                 "W0190" | "W0192" | "W0193" => node.nearest_key(&problem.path),
                 _ => node.nearest(&problem.path),
             };
-            self.diagnostics.push(problem.at(Origin::new(self.file.clone(), node.span)));
+            self.diagnostics.push(problem.at(node.origin(&self.file)));
         }
     }
 
@@ -484,8 +487,8 @@ impl Reader<'_> {
         let said = !old.is_null() && !matches!(&old.value, Value::Map(entries) if entries.is_empty());
         if said {
             let diagnostic = Diagnostic::error("E0181", "both `schedule` and `schedules` are given")
-                .at(Origin::new(self.file.clone(), key.span), "this one is the old spelling")
-                .at(Origin::new(self.file.clone(), new.span), "this one is the list")
+                .at(key.origin(&self.file), "this one is the old spelling")
+                .at(new.origin(&self.file), "this one is the list")
                 .help("move the single schedule into `schedules`");
             self.diagnostics.push(diagnostic);
         }
@@ -580,7 +583,7 @@ impl Reader<'_> {
         for (key, _) in node.entries().iter().skip(1) {
             let word = key.as_str().unwrap_or("?").to_owned();
             let diagnostic = Diagnostic::warning("W0156", format!("`{word}` stands beside the step, not below it"))
-                .at(Origin::new(self.file.clone(), key.span), "")
+                .at(key.origin(&self.file), "")
                 .help("indent the inputs of a step below its name; a step has one name");
             // Only steps that run here fail because of it; pull steps are stored as they are.
             self.diagnostics.push(if list == "pull" { diagnostic } else { as_error(diagnostic) });
@@ -597,12 +600,12 @@ impl Reader<'_> {
     }
 
     fn error(&mut self, code: &'static str, node: &Node, message: impl Into<String>, help: impl Into<String>) {
-        let origin = Origin::new(self.file.clone(), node.span);
+        let origin = node.origin(&self.file);
         self.diagnostics.push(Diagnostic::error(code, message).at(origin, "").help(help));
     }
 
     fn warning(&mut self, code: &'static str, node: &Node, message: impl Into<String>, help: impl Into<String>) {
-        let origin = Origin::new(self.file.clone(), node.span);
+        let origin = node.origin(&self.file);
         self.diagnostics.push(Diagnostic::warning(code, message).at(origin, "").help(help));
     }
 }

@@ -162,7 +162,7 @@ fn from_nothing(files: &[PrefectFile], name: Option<&String>) -> Selected {
     }
     let declaration = Declaration {
         file: path,
-        node: Node { value: NodeValue::Map(Vec::new()), span: Span { start: 0, end: 0, line: 1, column: 1 } },
+        node: Node::new(NodeValue::Map(Vec::new()), Span { start: 0, end: 0, line: 1, column: 1 }),
         config,
         actions: unset.clone(),
         lifecycle: Map::new(),
@@ -381,6 +381,7 @@ mod tests {
             path: RepoPath::new("prefect.yaml"),
             dir: RepoPath::new(""),
             actions: Arc::new(unset),
+            pull: None,
             declarations,
         }
     }

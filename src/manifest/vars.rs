@@ -61,7 +61,7 @@ impl<'a> Filler<'a> {
             | Value::Aware(..)
             | Value::Bytes(_) => node.value.clone(),
         };
-        Node { value, span: node.span }
+        Node { value, span: node.span, elsewhere: node.elsewhere.clone() }
     }
 
     fn text(&mut self, text: &str, span: Span) -> Value {
@@ -150,7 +150,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// A value as a node whose every part stands where the placeholder stands.
 fn to_value(tree: &Tree, span: Span) -> Option<Value> {
-    let node = |tree: &Tree| Some(Node { value: to_value(tree, span)?, span });
+    let node = |tree: &Tree| Some(Node::new(to_value(tree, span)?, span));
     Some(match tree {
         Tree::Null => Value::Null,
         Tree::Bool(b) => Value::Bool(*b),
@@ -159,7 +159,7 @@ fn to_value(tree: &Tree, span: Span) -> Option<Value> {
         Tree::List(items) => Value::List(items.iter().map(node).collect::<Option<_>>()?),
         Tree::Map(map) => Value::Map(
             map.iter()
-                .map(|(key, value)| Some((Node { value: Value::Text(key.clone()), span }, node(value)?)))
+                .map(|(key, value)| Some((Node::new(Value::Text(key.clone()), span), node(value)?)))
                 .collect::<Option<_>>()?,
         ),
         Tree::Secret(_) | Tree::IdOf(_) | Tree::Unknown(_) => return None,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn text(text: &str) -> Node {
-        Node { value: Value::Text(text.to_owned()), span: Span::default() }
+        Node::new(Value::Text(text.to_owned()), Span::default())
     }
 
     fn fill(words: &str, values: serde_json::Value) -> (Value, Vec<Diagnostic>) {
@@ -232,8 +232,9 @@ mod tests {
     fn every_text_of_a_tree_is_filled_but_keys_are_not() {
         let key = text("{{ vars.t }}");
         let root = Node {
-            value: Value::Map(vec![(key.clone(), Node { value: Value::List(vec![key.clone()]), span: key.span })]),
+            value: Value::Map(vec![(key.clone(), Node::new(Value::List(vec![key.clone()]), key.span))]),
             span: key.span,
+            elsewhere: None,
         };
         let (filled, diagnostics) = fill_vars(&RepoPath::new("p"), root, &vars(json!({"t": "{{ vars.t }}!"})));
         assert_eq!(filled.entries()[0].0, key);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::flow::Sources;
+use crate::manifest::globs::Globs;
 use crate::manifest::node::Node;
 use crate::manifest::prefect_yaml::{self, Declaration, PrefectFile};
 use crate::manifest::resources::Item;
@@ -114,8 +115,19 @@ impl Look<'_> {
         self.changed.contains(&subdir.join(path.as_str()))
     }
 
-    /// `vars` and much else of the settings may change any declaration.
+    /// `vars` and much else of the settings may change any declaration, and so may overlays.
     fn has_changed_settings(&self) -> bool {
+        let environment = self.request.env_name.as_ref().and_then(|env| self.reading.project.environments.get(env));
+        let overlays = environment.and_then(|environment| Globs::new(&environment.overlays).ok());
+        let top = RepoPath::new("");
+        let subdir = self.reading.git.as_ref().map_or(&top, |git| &git.subdir).as_str();
+        let below = |path: &RepoPath| match path.as_str().strip_prefix(subdir) {
+            Some(below) => below.trim_start_matches('/').to_owned(),
+            None => String::new(),
+        };
+        if overlays.is_some_and(|overlays| self.changed.iter().any(|path| overlays.is_match(&below(path)))) {
+            return true;
+        }
         let given = self.request.project.as_ref().and_then(|path| path.to_str()).map(RepoPath::new);
         let usual = ["reconcile.yaml", "reconcile.yml"].map(RepoPath::new);
         given.iter().chain(&usual).any(|path| self.is_changed(path))

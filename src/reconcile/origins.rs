@@ -9,7 +9,6 @@ use serde_json::{Map as Json, Value};
 
 use crate::manifest::node::Node;
 use crate::manifest::prefect_yaml::{Declaration, Steps};
-use crate::manifest::yaml;
 use crate::model::{Key, Kind, Map, Origin, Path, Seg, Tree};
 use crate::plan::desire::FlowAnswer;
 use crate::plan::resolve::Filled;
@@ -251,12 +250,10 @@ impl Look<'_> {
         let refers = now.map(|raw| refers(raw, &value)).unwrap_or_default();
         let source = match (now, exact(&declaration.node, &written)) {
             (Some(now), Some(node)) if self.as_written(declaration, &written, now) => {
-                Row { origin: Some(Origin::new(declaration.file.clone(), node.span)), ..plain(Provenance::File) }
+                Row { origin: Some(node.origin(&declaration.file)), ..plain(Provenance::File) }
             }
             (Some(now), _) if now.is_truthy() && !self.is_in_file(declaration, &written) => plain(Provenance::Flag),
-            (Some(_), Some(node)) => {
-                Row { origin: Some(Origin::new(declaration.file.clone(), node.span)), ..plain(Provenance::File) }
-            }
+            (Some(_), Some(node)) => Row { origin: Some(node.origin(&declaration.file)), ..plain(Provenance::File) },
             (_, None) | (None, Some(_)) => self.derived(&path),
         };
         Row { path, value, refers, ..source }
@@ -306,10 +303,8 @@ impl Look<'_> {
             return plain(Provenance::Place);
         }
         let file = &self.filled.selected.declaration.file;
-        let text = self.pass.reading.texts.get(file).map(|text| text.as_bytes()).unwrap_or_default();
-        let root = yaml::read(file, text).ok().map(|document| document.root);
-        let span = root.as_ref().and_then(|root| root.get("pull")).map(|node| node.span);
-        Row { origin: span.map(|span| Origin::new(file.clone(), span)), ..plain(Provenance::File) }
+        let file = self.pass.reading.files.iter().find(|one| one.path == *file);
+        Row { origin: file.and_then(|file| file.pull.clone()), ..plain(Provenance::File) }
     }
 
     fn of_flow(&self) -> Row {

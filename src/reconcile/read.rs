@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::diagnostic::Diagnostic;
 use crate::manifest::node::{Node, Value};
+use crate::manifest::overlays::{self, File};
 use crate::manifest::prefect_yaml::{self, PrefectFile};
 use crate::manifest::project::{self, Project};
 use crate::manifest::resources::{self, Item};
@@ -314,34 +315,36 @@ impl<'a> Reader<'a> {
     }
 
     fn files(&mut self, project: &Project, environment: Option<&str>) -> Result<Files, PassError> {
-        let vars = project.vars_in(environment);
         let paths = match (&self.request.prefect_file, self.worktree.selected()) {
             (Some(file), _) => self.existing(file)?.into_iter().collect(),
             (None, Some(file)) => vec![file.clone()],
             (None, None) => self.discovered(project)?,
         };
+        let is_part = self.request.prefect_file.is_some() || self.worktree.selected().is_some();
+        let mut all = Vec::new();
+        for path in paths {
+            all.extend(self.file(path, project, environment)?);
+        }
+        let overlays = self.overlays(project, environment)?;
+        let count = all.len() + overlays.len();
+        self.diagnostics.extend(overlays::lay(&mut all, overlays, is_part));
         // A pattern that is none was reported when the project was read.
         let rooted = globs::Globs::new(&project.root_relative).ok();
-        let (mut files, mut items, mut count) = (Vec::new(), Vec::new(), 0);
-        for path in paths {
-            let Some(root) = self.parsed(&path)? else { continue };
-            let declares = self.declares(&path, &root);
-            if declares == Declares::Nothing {
-                continue;
-            }
-            count += 1;
-            let (root, remarks) = vars::fill_vars(&path, root, &vars);
-            self.diagnostics.extend(remarks);
-            if declares != Declares::Deployments {
+        let (mut files, mut items) = (Vec::new(), Vec::new());
+        for File { path, root, has_deployments, is_overlay } in all {
+            let as_prefect_does = !is_overlay && self.is_prefects(&path);
+            let has_resources = !as_prefect_does && resources::ROOT_KEYS.iter().any(|key| root.get(key).is_some());
+            if has_resources || !has_deployments {
                 let (read, problems) = resources::read(&path, &root);
                 items.extend(read);
                 self.diagnostics.extend(problems);
             }
-            if declares == Declares::Resources {
+            if !has_deployments {
                 continue;
             }
-            let root = if declares == Declares::Both { without_resources(root) } else { root };
-            let from_root = self.request.prefect_file.is_some()
+            let root = if has_resources { without_resources(root) } else { root };
+            let from_root = is_overlay
+                || self.request.prefect_file.is_some()
                 || rooted.as_ref().is_some_and(|rooted| rooted.is_match(path.as_str()));
             let dir = if from_root { RepoPath::new("") } else { path.parent() };
             let text = self.texts.get(&path).cloned().unwrap_or_else(|| Arc::from(""));
@@ -353,6 +356,53 @@ impl<'a> Reader<'a> {
         let twice = resources::twice(&items);
         self.diagnostics.extend(twice.into_iter().filter(|diagnostic| !is_of_one_file(diagnostic)));
         Ok((files, items, count))
+    }
+
+    /// One file with `vars` filled in; none if it declares nothing.
+    fn file(&mut self, path: RepoPath, project: &Project, env: Option<&str>) -> Result<Option<File>, PassError> {
+        let Some(root) = self.parsed(&path)? else { return Ok(None) };
+        let has_deployments = match self.declares(&path, &root) {
+            Declares::Nothing => return Ok(None),
+            Declares::Deployments | Declares::Both => true,
+            Declares::Resources => false,
+        };
+        let (root, remarks) = vars::fill_vars(&path, root, &project.vars_in(env));
+        self.diagnostics.extend(remarks);
+        Ok(Some(File { path, root, has_deployments, is_overlay: false }))
+    }
+
+    /// The files that the environment lays over the others: in the order of its patterns, then of their paths.
+    fn overlays(&mut self, project: &Project, env: Option<&str>) -> Result<Vec<File>, PassError> {
+        let environment = env.and_then(|env| project.environments.get(env));
+        let mut out: Vec<File> = Vec::new();
+        for pattern in environment.map(|environment| &environment.overlays).into_iter().flatten() {
+            let found = self.worktree.find(std::slice::from_ref(pattern), &project.exclude)?;
+            if found.files.is_empty()
+                && let Some(environment) = environment
+            {
+                let message = format!("no file matches the overlay `{pattern}`");
+                let warning = Diagnostic::warning("W0138", message).at(environment.origin.clone(), "");
+                self.diagnostics
+                    .push(warning.help("correct the pattern; it is seen from the directory of reconcile.yaml"));
+            }
+            for path in found.files {
+                if out.iter().any(|file| file.path == path) {
+                    continue;
+                }
+                let Some(root) = self.parsed(&path)? else { continue };
+                let (root, remarks) = vars::fill_vars(&path, root, &project.vars_in(env));
+                self.diagnostics.extend(remarks);
+                let text = self.texts.get(&path).cloned().unwrap_or_else(|| Arc::from(""));
+                let root = overlays::placed(root, &path, &text);
+                out.push(File { path, root, has_deployments: false, is_overlay: true });
+            }
+        }
+        Ok(out)
+    }
+
+    /// Whether it is read as Prefect reads it, whatever stands in it.
+    fn is_prefects(&self, path: &RepoPath) -> bool {
+        matches!(path.file_name(), "prefect.yaml" | "prefect.yml") || self.request.prefect_file.is_some()
     }
 
     fn existing(&self, file: &str) -> Result<Option<RepoPath>, PassError> {
@@ -367,7 +417,10 @@ impl<'a> Reader<'a> {
     fn discovered(&mut self, project: &Project) -> Result<Vec<RepoPath>, PassError> {
         let found = self.worktree.discover(&project.include, &project.exclude)?;
         self.diagnostics.extend(found.diagnostics);
-        Ok(found.files)
+        let overlays: Vec<String> = project.environments.values().flat_map(|env| env.overlays.clone()).collect();
+        let overlays = globs::Globs::new(&overlays).ok();
+        let is_overlay = |path: &RepoPath| overlays.as_ref().is_some_and(|globs| globs.is_match(path.as_str()));
+        Ok(found.files.into_iter().filter(|path| !is_overlay(path)).collect())
     }
 
     /// Reads and parses one file; its problems are kept, and what it may have declared is then unknown.
@@ -400,8 +453,7 @@ impl<'a> Reader<'a> {
 
     /// What a matched file declares; one that declares nothing is told.
     fn declares(&mut self, path: &RepoPath, root: &Node) -> Declares {
-        let named = matches!(path.file_name(), "prefect.yaml" | "prefect.yml") || self.request.prefect_file.is_some();
-        if named {
+        if self.is_prefects(path) {
             return Declares::Deployments;
         }
         let has_resources = resources::ROOT_KEYS.iter().any(|key| root.get(key).is_some());
@@ -414,7 +466,7 @@ impl<'a> Reader<'a> {
                     let message = "this file declares nothing that reconcile knows";
                     let warning = Diagnostic::warning("W0171", message)
                         .help("add its path to `exclude` in reconcile.yaml, or correct its top-level keys");
-                    self.diagnostics.push(warning.at(Origin::new(path.clone(), root.span), ""));
+                    self.diagnostics.push(warning.at(root.origin(path), ""));
                 }
                 Declares::Nothing
             }

@@ -37,10 +37,18 @@ impl Worktree {
     /// # Errors
     /// When a pattern is wrong. What cannot be entered or followed is a warning.
     pub fn discover(&self, include: &[String], exclude: &[String]) -> Result<Found, SourceError> {
-        let (include, exclude) = (Globs::new(include)?, Globs::new(exclude)?);
-        if let Some(file) = self.selected() {
-            return Ok(Found { files: vec![file.clone()], ..Found::default() });
+        match self.selected() {
+            Some(file) => Ok(Found { files: vec![file.clone()], ..Found::default() }),
+            None => self.find(include, exclude),
         }
+    }
+
+    /// The same, also where a single file was opened.
+    ///
+    /// # Errors
+    /// When a pattern is wrong.
+    pub fn find(&self, include: &[String], exclude: &[String]) -> Result<Found, SourceError> {
+        let (include, exclude) = (Globs::new(include)?, Globs::new(exclude)?);
         #[cfg(feature = "git")]
         if let Some(revision) = self.revision() {
             return revision.discover(self.root(), &include, &exclude);

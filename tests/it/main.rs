@@ -11,6 +11,7 @@ mod crash_kinds;
 mod diagnostics;
 mod docs;
 mod drift;
+mod environments;
 mod everything;
 mod explain;
 mod faults;

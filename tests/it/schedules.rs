@@ -70,7 +70,7 @@ pub fn node(value: &Value) -> Node {
             _ => Yaml::Map(map.iter().map(|(key, value)| (node(&json!(key)), node(value))).collect()),
         },
     };
-    Node { value, span: Span::default() }
+    Node::new(value, Span::default())
 }
 
 fn datetime(text: &str) -> Yaml {

@@ -446,7 +446,7 @@ impl Reader<'_> {
     }
 
     fn origin(&self, node: &Node) -> Origin {
-        Origin::new(self.file.clone(), node.span)
+        node.origin(&self.file)
     }
 }
 
@@ -499,7 +499,7 @@ mod tests {
             Json::Array(items) => Value::List(items.iter().map(|item| node(item, line)).collect()),
             Json::Object(map) => Value::Map(map.iter().map(|(k, v)| (node(&json!(k), line), node(v, line))).collect()),
         };
-        Node { value, span }
+        Node::new(value, span)
     }
 
     fn project(json: Json) -> (Project, Vec<Diagnostic>) {
@@ -630,19 +630,18 @@ mod tests {
     fn vars_hold_what_json_can() {
         let root = Node {
             value: Value::Map(vec![(
-                Node { value: Value::Text("vars".into()), span: Span::default() },
+                Node::new(Value::Text("vars".into()), Span::default()),
                 Node {
                     value: Value::Map(vec![
-                        (
-                            text("day"),
-                            Node { value: Value::Date(jiff::civil::date(2026, 1, 2)), span: Span::default() },
-                        ),
-                        (text("inf"), Node { value: Value::Float(f64::INFINITY), span: Span::default() }),
+                        (text("day"), Node::new(Value::Date(jiff::civil::date(2026, 1, 2)), Span::default())),
+                        (text("inf"), Node::new(Value::Float(f64::INFINITY), Span::default())),
                     ]),
                     span: Span::default(),
+                    elsewhere: None,
                 },
             )]),
             span: Span::default(),
+            elsewhere: None,
         };
         let (project, diagnostics) = read(&RepoPath::new("reconcile.yaml"), &root);
         assert_eq!(project.vars, Map::from([("day".to_owned(), Tree::text("2026-01-02"))]));
@@ -650,6 +649,6 @@ mod tests {
     }
 
     fn text(text: &str) -> Node {
-        Node { value: Value::Text(text.into()), span: Span::default() }
+        Node::new(Value::Text(text.into()), Span::default())
     }
 }

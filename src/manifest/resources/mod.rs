@@ -57,12 +57,12 @@ pub struct Item {
 impl Item {
     /// Where it is declared.
     pub fn origin(&self) -> Origin {
-        Origin::new(self.file.clone(), self.node.span)
+        self.node.origin(&self.file)
     }
 
     /// Where a part of its fields stands, or the nearest thing above that part.
     pub fn origin_of(&self, path: &Path) -> Origin {
-        Origin::new(self.file.clone(), self.node.nearest(&self.written(path)).span)
+        self.node.nearest(&self.written(path)).origin(&self.file)
     }
 
     /// A path below `fields` as a path below `node`.

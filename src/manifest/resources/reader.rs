@@ -34,7 +34,7 @@ impl Reader<'_> {
     }
 
     pub fn origin(&self, node: &Node) -> Origin {
-        Origin::new(self.file.clone(), node.span)
+        node.origin(&self.file)
     }
 
     /// Whether a node is a mapping.

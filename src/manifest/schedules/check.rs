@@ -333,7 +333,7 @@ mod tests {
     use serde_json::json;
 
     fn node(value: Value) -> Node {
-        Node { value, span: Span::default() }
+        Node::new(value, Span::default())
     }
 
     fn text(text: &str) -> Node {

@@ -46,7 +46,7 @@ struct Constructor<'a> {
 /// Builds the document. Gives its root and warnings, or every error.
 pub(super) fn construct(source: &Source, graph: &Graph) -> Result<(Node, Vec<Diagnostic>), Vec<Diagnostic>> {
     let Some(root) = graph.root else {
-        return Ok((Node { value: Value::Null, span: Span { line: 1, column: 1, ..Span::default() } }, Vec::new()));
+        return Ok((Node::new(Value::Null, Span { line: 1, column: 1, ..Span::default() }), Vec::new()));
     };
     let mut constructor = Constructor {
         source,
@@ -105,7 +105,7 @@ impl Constructor<'_> {
             }
             Tag::Null | Tag::Bool | Tag::Int | Tag::Float | Tag::Binary | Tag::Timestamp | Tag::Str => self.scalar(id),
         };
-        Ok(Node { value: value.unwrap_or(Value::Null), span: raw.span })
+        Ok(Node::new(value.unwrap_or(Value::Null), raw.span))
     }
 
     fn misfit(&mut self, id: Id) {
@@ -175,7 +175,7 @@ impl Constructor<'_> {
                 Content::Mapping(entries) if entries.len() == 1 => {
                     self.count(1, 0)?;
                     let pair = vec![self.build(entries[0].0)?, self.build(entries[0].1)?];
-                    pairs.push(Node { value: Value::List(pair), span: raw.span });
+                    pairs.push(Node::new(Value::List(pair), raw.span));
                 }
                 Content::Mapping(_) | Content::Sequence(_) | Content::Scalar(_) => {
                     let diagnostic = self.source.no_single_entry(&self.graph.nodes[id].tag, raw.span);
@@ -233,9 +233,7 @@ impl Constructor<'_> {
     fn build_key(&mut self, id: Id) -> Result<Node, TooLarge> {
         let raw = &self.graph.nodes[id];
         match &raw.content {
-            Content::Scalar(text) if raw.tag == Tag::Default => {
-                Ok(Node { value: Value::Text(text.clone()), span: raw.span })
-            }
+            Content::Scalar(text) if raw.tag == Tag::Default => Ok(Node::new(Value::Text(text.clone()), raw.span)),
             Content::Scalar(_) | Content::Sequence(_) | Content::Mapping(_) => self.build(id),
         }
     }

@@ -44,15 +44,15 @@ fn secret_file(map: &Map, dir: &RepoPath) -> Option<SecretFile> {
 
 /// The files of secrets that an item names.
 pub fn secret_files(item: &Item, out: &mut BTreeSet<SecretFile>) {
-    fn search(tree: &Tree, dir: &RepoPath, out: &mut BTreeSet<SecretFile>) {
+    fn search(item: &Item, at: &Path, tree: &Tree, out: &mut BTreeSet<SecretFile>) {
         match tree {
-            Tree::Map(map) => match secret_file(map, dir) {
+            Tree::Map(map) => match secret_file(map, &item.origin_of(at).file.parent()) {
                 Some(file) => {
                     out.insert(file);
                 }
-                None => map.values().for_each(|value| search(value, dir, out)),
+                None => map.iter().for_each(|(key, value)| search(item, &at.key(key), value, out)),
             },
-            Tree::List(items) => items.iter().for_each(|item| search(item, dir, out)),
+            Tree::List(items) => items.iter().enumerate().for_each(|(n, one)| search(item, &at.item(n), one, out)),
             Tree::Null
             | Tree::Bool(_)
             | Tree::Number(_)
@@ -62,7 +62,7 @@ pub fn secret_files(item: &Item, out: &mut BTreeSet<SecretFile>) {
             | Tree::Unknown(_) => {}
         }
     }
-    item.fields.values().for_each(|value| search(value, &item.file.parent(), out));
+    item.fields.iter().for_each(|(field, value)| search(item, &Path::of(field), value, out));
 }
 
 impl Filler<'_> {
@@ -111,7 +111,7 @@ impl Filler<'_> {
     }
 
     fn of_file(&mut self, at: &Path, map: &Map) -> Tree {
-        let Some(file) = secret_file(map, &self.item.file.parent()) else { return Tree::Null };
+        let Some(file) = secret_file(map, &self.place(at).file.parent()) else { return Tree::Null };
         match self.facts.secrets.get(&file) {
             Some(Ok(secret)) => {
                 let secret = Tree::Secret(secret.clone());

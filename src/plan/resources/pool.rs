@@ -31,7 +31,8 @@ pub fn default_template(kind: &str) -> Option<Tree> {
 pub fn template_file(item: &Item) -> Option<RepoPath> {
     let declared = item.fields.get("base_job_template").filter(|_| item.key.kind == Kind::WorkPool)?;
     let file = declared.get("file")?.as_str()?;
-    Some(item.file.parent().join(file))
+    let named_in = item.origin_of(&Path::of("base_job_template").key("file")).file;
+    Some(named_in.parent().join(file))
 }
 
 impl Filler<'_> {
