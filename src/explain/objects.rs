@@ -32,7 +32,10 @@ value, set it to an empty text.",
         title: "A file with a secret cannot be read",
         text: "\
 `{ from_file: path }` takes a value from a file, relative to the file that names it. It has to lie in the repository or
-below one of the directories in `secret_dirs:` of reconcile.yaml; links do not lead out of them.",
+below one of the directories in `secret_dirs:` of reconcile.yaml; links do not lead out of them. A file that age
+encrypted is decrypted by the keys in `SOPS_AGE_KEY`, in the file that `SOPS_AGE_KEY_FILE` names, or in
+`~/.config/sops/age/keys.txt`; one with `sops: true` by the program `sops`, which has to be on PATH and finds its keys
+itself. Only the environment says where keys are, never the repository. No file is larger than 1 MiB.",
     },
     Page {
         code: "E0754",
@@ -102,5 +105,12 @@ class than the newest one, pin its schema with `schema: { version: … }`.",
 Text stands where the type of the block has a mapping or a list: some classes parse such text themselves (a kubeconfig
 in `kubernetes-cluster-config`), others refuse the block when a run loads it. Or a required field is missing, and
 without an API nobody can tell whether the block is there and has it.",
+    },
+    Page {
+        code: "E0772",
+        title: "A file of secrets has nothing at that key",
+        text: "\
+`{ from_file: path, key: a.b }` reads the file, once it is decrypted, as YAML or JSON and takes the value below `a` and
+`b`; numbers count the items of lists. The file holds neither, or has no such key. Nothing of what it holds is shown.",
     },
 ];

@@ -25,6 +25,7 @@ pub mod read;
 pub mod release;
 mod remember;
 mod renames;
+mod secrets;
 mod sight;
 pub mod status;
 mod things;

@@ -9,14 +9,14 @@ use crate::diagnostic::Diagnostic;
 use crate::model::ledger::Ledger;
 use crate::model::tree::Unknown;
 use crate::model::{Key, Kind, RepoPath, Secret, Tree};
-use crate::plan::resources::{self, House, Questions, SecretFile};
+use crate::plan::resources::{self, House, Questions};
 use crate::plan::want::{Desired, Object};
 use crate::render::references;
 
 use super::error::PassError;
 use super::gather::{Asked, sealed_environment};
 use super::read::Reading;
-use super::{Decided, Request};
+use super::{Decided, Request, secrets};
 
 pub use crate::plan::resources::Facts;
 
@@ -40,7 +40,7 @@ pub fn nothing_asked(request: &Request, reading: &Reading) -> Facts {
 
 fn files(request: &Request, reading: &Reading, wanted: &Questions) -> Facts {
     let trusted = !request.guarded && !request.files_only;
-    let secrets = wanted.secrets.iter().map(|file| (file.clone(), secret(reading, file, trusted)));
+    let secrets = wanted.secrets.iter().map(|file| (file.clone(), secrets::secret(request, reading, file, trusted)));
     let templates = wanted.templates.iter().map(|path| (path.clone(), template(reading, path)));
     Facts {
         env: sealed_environment(request, reading),
@@ -50,36 +50,6 @@ fn files(request: &Request, reading: &Reading, wanted: &Questions) -> Facts {
         symbolic: false,
         open: request.files_only,
     }
-}
-
-fn secret(reading: &Reading, file: &SecretFile, trusted: bool) -> Result<Secret, String> {
-    let bytes = match std::path::Path::new(&file.path) {
-        // `secret_dirs` is the repository's own word.
-        path if path.is_absolute() && !trusted => return Err("it lies outside of the repository".to_owned()),
-        path if path.is_absolute() => outside(reading, path)?,
-        _ => {
-            let bytes = reading.worktree.read(&file.dir.join(&file.path)).map_err(|error| error.to_string())?;
-            bytes.ok_or_else(|| "there is no such file".to_owned())?
-        }
-    };
-    let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
-    Ok(Secret::text(text.strip_suffix('\n').unwrap_or(&text)))
-}
-
-/// A file outside the repository, below one of the directories that the project names; links do not lead out of them.
-fn outside(reading: &Reading, path: &std::path::Path) -> Result<Vec<u8>, String> {
-    /// No secret is larger, in bytes.
-    const LARGEST: u64 = 1 << 20;
-    let real = path.canonicalize().map_err(|error| error.to_string())?;
-    let mut dirs = reading.project.secret_dirs.iter().map(|dir| reading.worktree.root().join(dir));
-    if !dirs.any(|dir| dir.canonicalize().is_ok_and(|dir| real.starts_with(dir))) {
-        return Err("it lies in no directory of `secret_dirs`".to_owned());
-    }
-    let meta = std::fs::metadata(&real).map_err(|error| error.to_string())?;
-    if !meta.is_file() || meta.len() > LARGEST {
-        return Err("it is no file, or larger than 1 MiB".to_owned());
-    }
-    std::fs::read(&real).map_err(|error| error.to_string())
 }
 
 fn template(reading: &Reading, path: &RepoPath) -> Result<Value, String> {

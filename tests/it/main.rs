@@ -48,6 +48,7 @@ mod saved_plans;
 mod schedules;
 mod schemas;
 mod second_pass;
+mod secrets;
 mod settings;
 mod source;
 mod status;

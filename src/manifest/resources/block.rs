@@ -81,11 +81,16 @@ fn is_source(key: &Node) -> bool {
 
 fn check_source(reader: &mut Reader, node: &Node) {
     let (sources, others): (Vec<_>, Vec<_>) = node.entries().iter().partition(|(key, _)| is_source(key));
-    let strange = others.iter().find(|(key, value)| {
-        key.as_str() != Some("format") || !value.as_str().is_some_and(|format| FORMATS.contains(&format))
+    let of_file = sources.iter().any(|(key, _)| key.as_str() == Some("from_file"));
+    let strange = others.iter().find(|(key, value)| match key.as_str() {
+        Some("format") => !value.as_str().is_some_and(|format| FORMATS.contains(&format)),
+        Some("key") => !of_file || value.as_str().is_none_or(str::is_empty),
+        Some("sops") => !of_file || !matches!(value.value, Value::Bool(_)),
+        _ => true,
     });
     let ([(key, value)], None) = (&sources[..], strange) else {
-        let help = "write `{ from_env: NAME }` or `{ from_file: path }`; only `format: json` may stand beside it";
+        let help = "write `{ from_env: NAME }` or `{ from_file: path }`; beside them `format: json` may stand, and beside \
+                    `from_file` also `sops: true` and `key: path.in.file`";
         let place = strange.map_or(node, |(key, _)| key);
         reader.error("E0710", place, "a value comes from one place, and nothing else stands beside it", help);
         return;

@@ -311,6 +311,10 @@ fn elsewhere() -> Value {
     let only = |key: &str, words: &str| {
         let format = told(json!({ "enum": ["text", "json"] }), "How it is read; as text if not given.");
         let mut schema = object(json!({ key: told(text(), words), "format": format }));
+        if key == "from_file" {
+            schema["properties"]["sops"] = told(json!({ "type": "boolean" }), "Whether it is encrypted with SOPS.");
+            schema["properties"]["key"] = told(text(), "Where in the file, which holds YAML or JSON: keys with dots.");
+        }
         schema["required"] = json!([key]);
         schema
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::manifest::resources::Item;
+use crate::manifest::{json_mode, yaml};
 use crate::model::tree::Unknown;
 use crate::model::{Map, Path, RepoPath, Secret, Tree};
 use crate::render::{PlaceholderKind, placeholders};
@@ -18,6 +19,8 @@ pub struct SecretFile {
     pub path: String,
     /// The directory of the file that names it.
     pub dir: RepoPath,
+    /// Whether it is encrypted with SOPS.
+    pub sops: bool,
 }
 
 /// How the text of a secret is read.
@@ -39,7 +42,8 @@ fn format(map: &Map) -> Format {
 
 fn secret_file(map: &Map, dir: &RepoPath) -> Option<SecretFile> {
     let path = map.get("from_file")?.as_str()?.to_owned();
-    Some(SecretFile { path, dir: dir.clone() })
+    let sops = matches!(map.get("sops"), Some(Tree::Bool(true)));
+    Some(SecretFile { path, dir: dir.clone(), sops })
 }
 
 /// The files of secrets that an item names.
@@ -63,6 +67,20 @@ pub fn secret_files(item: &Item, out: &mut BTreeSet<SecretFile>) {
         }
     }
     item.fields.iter().for_each(|(field, value)| search(item, &Path::of(field), value, out));
+}
+
+/// The value at a path of a file that holds YAML or JSON.
+fn within(text: &Secret, key: &str) -> Result<Secret, String> {
+    let name = RepoPath::new("secret");
+    let document = yaml::read(&name, text.reveal_str().unwrap_or_default().as_bytes());
+    let document = document.map_err(|_| "holds neither YAML nor JSON".to_owned())?;
+    let mut node = &document.root;
+    for part in key.split('.') {
+        let item = part.parse::<usize>().ok().and_then(|n| node.items().get(n));
+        node = node.get(part).or(item).ok_or_else(|| format!("has nothing at `{key}`"))?;
+    }
+    let value = json_mode::tree(&name, node).ok().and_then(|tree| tree.revealed(&|_| None));
+    value.map(Secret::new).ok_or_else(|| format!("holds at `{key}` what JSON cannot say"))
 }
 
 impl Filler<'_> {
@@ -114,13 +132,31 @@ impl Filler<'_> {
         let Some(file) = secret_file(map, &self.place(at).file.parent()) else { return Tree::Null };
         match self.facts.secrets.get(&file) {
             Some(Ok(secret)) => {
-                let secret = Tree::Secret(secret.clone());
-                self.read_as(format(map), at, secret, &format!("the file `{}`", file.path))
+                let what = format!("the file `{}`", file.path);
+                let secret = match map.get("key").and_then(Tree::as_str) {
+                    None => Tree::Secret(secret.clone()),
+                    Some(key) => match within(secret, key) {
+                        Ok(value) => Tree::Secret(value),
+                        Err(why) => {
+                            let help =
+                                "`key` leads into a file that holds YAML or JSON, by keys with dots between them";
+                            self.error("E0772", &at.key("key"), format!("{what} {why}"), help);
+                            return Tree::Null;
+                        }
+                    },
+                };
+                self.read_as(format(map), at, secret, &what)
             }
             Some(Err(_)) if self.facts.open => Tree::Unknown(Unknown::AtApply),
             Some(Err(why)) => {
                 let message = format!("the secret in `{}` cannot be read: {why}", file.path);
-                self.error("E0753", at, message, "secrets are read from the repository and from `secret_dirs:`");
+                let help = match why.contains("crypt") || why.contains("age ") || why.contains("sops") {
+                    true => {
+                        "SOPS_AGE_KEY_FILE names the file with your age keys; `sops` finds its own; see `reconcile explain E0753`"
+                    }
+                    false => "secrets are read from the repository and from `secret_dirs:`",
+                };
+                self.error("E0753", at, message, help);
                 Tree::Null
             }
             None => Tree::Unknown(Unknown::AtApply),
