@@ -83,6 +83,13 @@ pub enum Command {
         reconcile render deployment/etl/nightly flows/ --json\n  reconcile render flow/etl\n  \
         reconcile render block/secret/token")]
     Render(RenderArgs),
+    /// Start a project: a prefect.yaml and a .prefectignore, as `prefect init` writes them
+    #[command(
+        after_help = "Examples:\n  reconcile init\n  reconcile init --recipe docker --field image_name=acme/etl --field tag=v1\n\n\
+        Recipes: local, git, s3, gcs, azure, docker, docker-git, docker-s3, docker-gcs, docker-azure.\n\
+        Without one: git in a clone, docker where a Dockerfile is, docker-git where both are, else local."
+    )]
+    Init(InitArgs),
     /// Explain a diagnostic code, or list them all
     #[command(after_help = "Examples:\n  reconcile explain E0401\n  reconcile explain")]
     Explain {
@@ -350,6 +357,23 @@ pub struct OverlayArgs {
     /// A service level agreement as JSON, or a file with `sla`; repeatable (Prefect Cloud only)
     #[arg(long = "sla", value_name = "SLA")]
     pub slas: Vec<String>,
+}
+
+/// `reconcile init`
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// The directory [default: .]
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// How code and images are kept
+    #[arg(long, value_name = "NAME")]
+    pub recipe: Option<String>,
+    /// What the recipe needs, as key=value; repeatable
+    #[arg(short = 'f', long = "field", value_name = "KEY=VALUE")]
+    pub fields: Vec<String>,
+    /// The project's name [default: that of the directory]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// `reconcile plan`

@@ -8,6 +8,7 @@ mod drift;
 mod exit;
 mod explain;
 mod import;
+mod init;
 mod last_words;
 mod output;
 mod overlay;
@@ -106,6 +107,7 @@ async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
         Some(Command::Import(args)) => import::run(&cli.global, args, stop).await,
         Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
+        Some(Command::Init(args)) => init::run(&cli.global, &args),
         Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => {
             Exit::Done
         }

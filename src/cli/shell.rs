@@ -22,7 +22,7 @@ pub fn command() -> Command {
         command.mut_args(|arg| if hidden.contains(&arg.get_id().as_str()) { arg.hide(true) } else { arg })
     };
     let both = [&CONNECTION[..], &PROJECT[..]].concat();
-    for name in ["explain", "schema", "completions", "man"] {
+    for name in ["init", "explain", "schema", "completions", "man"] {
         root = root.mut_subcommand(name, |one| quiet(one, &both));
     }
     root.mut_subcommand("validate", |one| quiet(one, &[&CONNECTION[..], &["python"][..]].concat()))

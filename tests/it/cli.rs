@@ -11,7 +11,7 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "plan",
     "apply",
     "destroy",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 13] = [
     "validate",
     "import",
     "render",
+    "init",
     "explain",
     "schema",
     "completions",

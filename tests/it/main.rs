@@ -23,6 +23,7 @@ mod held;
 mod hosts;
 mod impact;
 mod imports;
+mod init;
 mod json_mode;
 mod kinds;
 mod ledger_by_hand;
