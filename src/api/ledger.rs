@@ -95,8 +95,19 @@ pub fn new_ledger() -> Ledger {
     Ledger { digest_key: Sha256::digest(&random).to_vec(), ..Ledger::default() }
 }
 
-/// The documents of the ledgers seen so far: their ids by name, for each main document's name.
-pub(super) type Shelf = Arc<Mutex<BTreeMap<String, BTreeMap<String, String>>>>;
+/// The ledgers seen so far, by the name of their main document.
+pub(super) type Shelf = Arc<Mutex<BTreeMap<String, Shelved>>>;
+
+/// What is known of a ledger's documents.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shelved {
+    /// Their ids by name.
+    ids: BTreeMap<String, String>,
+    /// What the main document is made after.
+    schema: Option<Schema>,
+    /// The seal of the main document: it speaks of all of them.
+    seal: Option<String>,
+}
 
 impl Api {
     /// The ledger of a scope; `None` if it has none. Mostly one request.
@@ -109,11 +120,26 @@ impl Api {
             return Ok(None);
         }
         let scope = scope.to_owned();
-        match ledger_text::read(&documents, &scope, &name) {
+        match ledger_text::read(documents, &scope, &name) {
             Ok(ledger) => Ok(Some(ledger)),
             Err(Damage::Broken { document, problem }) => Err(LedgerTrouble::Damaged { scope, document, problem }),
             Err(Damage::TooNew { format }) => Err(LedgerTrouble::TooNew { scope, format }),
             Err(Damage::Withheld) => Err(LedgerTrouble::Withheld { scope }),
+        }
+    }
+
+    /// Whether a ledger is still as it was when it was loaded or saved here. Reads the main document alone.
+    pub async fn is_ledger(&self, scope: &str, ledger: &Ledger) -> Result<bool, ApiError> {
+        let name = document_name(scope);
+        let shelved = self.shelved(&name).unwrap_or_default();
+        let (Some(id), Some(seal)) = (shelved.ids.get(&name), shelved.seal) else { return Ok(false) };
+        match self.client.send(&Call::get(&format!("{DOCUMENTS}{id}"), "the ledger")).await {
+            Ok(answer) => {
+                let data = &answer.body["data"];
+                Ok(data["seal"] == seal && data["generation"] == ledger.generation)
+            }
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -128,19 +154,19 @@ impl Api {
         if ledger.digest_key.is_empty() {
             return Err(damaged("it was to be saved without a digest key"));
         }
-        let next = Ledger { generation: ledger.generation + 1, ..ledger.clone() };
-        let documents = ledger_text::write(&next, scope, &name);
-        let mut ids = match self.shelved(&name) {
-            Some(ids) => ids,
+        let generation = ledger.generation + 1;
+        let documents = ledger_text::write(ledger, generation, scope, &name);
+        let Shelved { mut ids, schema, .. } = match self.shelved(&name) {
+            Some(shelved) => shelved,
             None => {
                 self.ledger_documents(&name).await?;
                 self.shelved(&name).unwrap_or_default()
             }
         };
-        let schema = if ids.contains_key(&name) && documents.parts.keys().all(|part| ids.contains_key(part)) {
-            None
-        } else {
-            Some(self.ledger_schema().await?)
+        let all_there = ids.contains_key(&name) && documents.parts.keys().all(|part| ids.contains_key(part));
+        let schema = match schema {
+            None if !all_there => Some(self.ledger_schema().await?),
+            schema => schema,
         };
         for (part, data) in documents.parts.iter().filter(|(part, _)| !ids.contains_key(*part)).collect::<Vec<_>>() {
             let id = self.write_document(part, data, None, schema.as_ref()).await?;
@@ -150,8 +176,9 @@ impl Api {
         let id = self.write_document(&name, &documents.main, main.as_deref(), schema.as_ref()).await?;
         ids.insert(name.clone(), id);
         self.sweep(&name, &documents, &mut ids).await;
-        self.shelve(&name, ids);
-        Ok(next.generation)
+        let seal = text(&documents.main, "seal");
+        self.shelve(&name, Shelved { ids, schema, seal });
+        Ok(generation)
     }
 
     /// When the ledger of a scope was last saved, as the API has it; `None` if there is none.
@@ -168,7 +195,7 @@ impl Api {
     pub async fn delete_ledger(&self, scope: &str) -> Result<(), LedgerTrouble> {
         let name = document_name(scope);
         self.ledger_documents(&name).await?;
-        let ids = self.shelved(&name).unwrap_or_default();
+        let ids = self.shelved(&name).unwrap_or_default().ids;
         // The main document goes first: parts without it mean nothing.
         let order = ids.get(&name).into_iter().chain(ids.iter().filter(|(n, _)| **n != name).map(|(_, id)| id));
         for id in order {
@@ -213,19 +240,22 @@ impl Api {
         });
         let rows = self.client.filter("/block_documents/filter", &filter, "the ledger").await?;
         let mut documents = Documents::default();
-        let mut ids = BTreeMap::new();
+        let mut shelved = Shelved::default();
         for mut row in rows {
             let Some((document, id)) = text(&row, "name").zip(text(&row, "id")) else { continue };
             if document == name {
                 documents.main = row["data"].take();
+                shelved.seal = text(&documents.main, "seal");
+                let schema = text(&row, "block_type_id").zip(text(&row, "block_schema_id"));
+                shelved.schema = schema.map(|(type_id, id)| Schema { type_id, id });
             } else if is_part(name, &document) {
                 documents.parts.insert(document.clone(), row["data"].take());
             } else {
                 continue;
             }
-            ids.insert(document, id);
+            shelved.ids.insert(document, id);
         }
-        self.shelve(name, ids);
+        self.shelve(name, shelved);
         Ok(documents)
     }
 
@@ -312,15 +342,15 @@ impl Api {
         .await
     }
 
-    fn shelved(&self, name: &str) -> Option<BTreeMap<String, String>> {
+    fn shelved(&self, name: &str) -> Option<Shelved> {
         self.shelf().get(name).cloned()
     }
 
-    fn shelve(&self, name: &str, ids: BTreeMap<String, String>) {
-        self.shelf().insert(name.to_owned(), ids);
+    fn shelve(&self, name: &str, shelved: Shelved) {
+        self.shelf().insert(name.to_owned(), shelved);
     }
 
-    fn shelf(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, BTreeMap<String, String>>> {
+    fn shelf(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Shelved>> {
         self.ledgers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

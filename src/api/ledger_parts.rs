@@ -1,18 +1,18 @@
 //! A ledger cut into block documents: one main document, and more for what is large.
 //!
-//! A large mapping is spread over parts of about a thousand entries. A part is named by a keyed digest of what it
-//! holds, so an unchanged part is never written again, an edited one is noticed, and the main document, written
-//! after its parts, changes from one whole ledger to the next at once, whatever fails in between.
+//! A large mapping is spread over parts of some two hundred entries. A part is named by a keyed digest of what it holds,
+//! so an unchanged part is never written again, an edited one is noticed, and the main document, written after its
+//! parts, changes from one whole ledger to the next at once, whatever fails in between.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::model::secret::keyed_digest;
+use crate::model::secret::{hex, keyed_digest};
 
-/// So many entries stand in one document.
-const ENTRIES: usize = 1000;
+/// So many entries stand in one document: about 300 kB of owned deployments, which the server encrypts as one.
+const ENTRIES: usize = 250;
 
 /// The documents of one ledger, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,7 +34,7 @@ pub(super) fn document_name(scope: &str) -> String {
         }
     }
     slug.truncate(60);
-    let digest: String = Sha256::digest(scope.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(scope.as_bytes())[..4]);
     match slug.trim_end_matches('-') {
         "" => format!("scope-{digest}"),
         slug => format!("{slug}-{digest}"),
@@ -67,28 +67,28 @@ pub(super) fn spread(documents: &mut Documents, name: &str, field: &str, entries
     documents.main[format!("{field}_parts")] = Value::Array(names);
 }
 
-/// Undoes [`spread`]; the error says what is wrong and with which document.
+/// Undoes [`spread`], taking the entries out; the error says what is wrong and with which document.
 pub(super) fn gather(
-    documents: &Documents,
+    documents: &mut Documents,
     name: &str,
     field: &str,
     key: &[u8],
 ) -> Result<Map<String, Value>, (String, String)> {
     let trouble = |document: &str, problem: &str| Err((document.to_owned(), problem.to_owned()));
     let Some(names) = documents.main.get(format!("{field}_parts")) else {
-        return match &documents.main[field] {
-            Value::Object(entries) => Ok(entries.clone()),
+        return match documents.main.get_mut(field).map(Value::take) {
+            Some(Value::Object(entries)) => Ok(entries),
             _ => trouble(name, &format!("`{field}` is missing")),
         };
     };
     let mut all = Map::new();
     for part in names.as_array().into_iter().flatten().map(|name| name.as_str().unwrap_or_default()) {
-        let Some(data) = documents.parts.get(part) else { return trouble(part, "it is missing") };
+        let Some(data) = documents.parts.get_mut(part) else { return trouble(part, "it is missing") };
         if part_name(name, data, key) != part {
             return trouble(part, "it was edited");
         }
-        match &data[field] {
-            Value::Object(entries) => all.extend(entries.clone()),
+        match data.get_mut(field).map(Value::take) {
+            Some(Value::Object(entries)) => all.extend(entries),
             _ => return trouble(part, "it was edited"),
         }
     }
@@ -114,10 +114,7 @@ mod tests {
     fn names_are_what_the_api_accepts() {
         assert_eq!(
             document_name("github.com/Acme/Shop@prod"),
-            format!("github-com-acme-shop-prod-{}", {
-                let digest = Sha256::digest("github.com/Acme/Shop@prod".as_bytes());
-                digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>()
-            })
+            format!("github-com-acme-shop-prod-{}", hex(&Sha256::digest("github.com/Acme/Shop@prod".as_bytes())[..4]))
         );
         assert!(document_name("日本").starts_with("scope-"));
         assert_ne!(document_name("a.b"), document_name("a-b"));
@@ -132,10 +129,10 @@ mod tests {
             spread(&mut documents, "s", "owned", entries(n), b"k");
             documents
         };
-        let (a, b) = (parts(3000), parts(3001));
+        let (mut a, b) = (parts(750), parts(751));
         assert_eq!(a.parts.len(), 4);
         assert_eq!(a.parts.keys().filter(|name| !b.parts.contains_key(*name)).count(), 1);
-        assert_eq!(gather(&a, "s", "owned", b"k").map(|all| all.len()), Ok(3000));
-        assert!(parts(1000).parts.is_empty());
+        assert_eq!(gather(&mut a, "s", "owned", b"k").map(|all| all.len()), Ok(750));
+        assert!(parts(250).parts.is_empty());
     }
 }

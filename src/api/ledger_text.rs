@@ -1,12 +1,13 @@
 //! The ledger as JSON that people can read, and back; nothing of it is secret but the key of its digests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::ledger_parts::{Documents, gather, spread};
 use crate::model::ledger::{Ledger, Owned};
-use crate::model::secret::keyed_digest;
+use crate::model::secret::{hex, keyed_digest};
 use crate::model::{Key, Path};
 
 /// The layout of the documents; raised when an older reconcile could not read them any more.
@@ -33,8 +34,8 @@ pub(super) enum Damage {
     Withheld,
 }
 
-/// The documents of a ledger. `name` is that of the main document.
-pub(super) fn write(ledger: &Ledger, scope: &str, name: &str) -> Documents {
+/// The documents of a ledger that is saved for the `generation`th time. `name` is that of the main document.
+pub(super) fn write(ledger: &Ledger, generation: u64, scope: &str, name: &str) -> Documents {
     let key = &ledger.digest_key;
     let owned = ledger.owned.iter().map(|(key, owned)| (key.to_string(), owned_text(owned))).collect();
     let mut documents = Documents {
@@ -42,7 +43,7 @@ pub(super) fn write(ledger: &Ledger, scope: &str, name: &str) -> Documents {
             "about": ABOUT,
             "format": FORMAT,
             "scope": scope,
-            "generation": ledger.generation,
+            "generation": generation,
             "commit": ledger.commit,
             "pending": ledger.pending.iter().map(Key::to_string).collect::<Vec<_>>(),
         }),
@@ -62,9 +63,9 @@ pub(super) fn write(ledger: &Ledger, scope: &str, name: &str) -> Documents {
 }
 
 /// The ledger of some documents.
-pub(super) fn read(documents: &Documents, scope: &str, name: &str) -> Result<Ledger, Damage> {
+pub(super) fn read(mut documents: Documents, scope: &str, name: &str) -> Result<Ledger, Damage> {
     let broken = |problem: &str| Damage::Broken { document: name.to_owned(), problem: problem.to_owned() };
-    let main = &documents.main;
+    let main = &mut documents.main;
     match main["format"].as_u64() {
         Some(FORMAT) => {}
         Some(format) if format > FORMAT => return Err(Damage::TooNew { format }),
@@ -78,14 +79,20 @@ pub(super) fn read(documents: &Documents, scope: &str, name: &str) -> Result<Led
     if main["scope"] != scope {
         return Err(broken("it belongs to another scope"));
     }
-    if main["seal"].as_str() != Some(&seal(main, &key)) {
+    // The seal speaks of everything else but the key.
+    let sealed = main.as_object_mut().and_then(|main| (main.shift_remove("seal"), main.shift_remove("digest_key")).0);
+    if sealed.as_ref().and_then(Value::as_str) != Some(&keyed_digest(&key, main)) {
         return Err(broken("it was edited"));
     }
-    let map = |field: &str| {
-        gather(documents, name, field, &key).map_err(|(document, problem)| Damage::Broken { document, problem })
+    let mut map = |field: &str| {
+        gather(&mut documents, name, field, &key).map_err(|(document, problem)| Damage::Broken { document, problem })
     };
     let owned: Option<BTreeMap<Key, Owned>> =
-        map("owned")?.iter().map(|(key, owned)| Some((key.parse().ok()?, owned_of(owned)?))).collect();
+        map("owned")?.into_iter().map(|(key, owned)| Some((key.parse().ok()?, owned_of(owned)?))).collect();
+    // What is only remembered can be found out again.
+    let (builds, flows) = (map("builds").unwrap_or_default(), map("flows").unwrap_or_default());
+    let intended = intended(&map("intended").unwrap_or_default());
+    let main = &documents.main;
     let pending = main["pending"].as_array().into_iter().flatten();
     let pending: Option<BTreeSet<Key>> = pending.map(|key| key.as_str()?.parse().ok()).collect();
     Ok(Ledger {
@@ -93,10 +100,9 @@ pub(super) fn read(documents: &Documents, scope: &str, name: &str) -> Result<Led
         commit: main["commit"].as_str().map(str::to_owned),
         owned: owned.ok_or_else(|| broken("`owned` cannot be read"))?,
         pending: pending.ok_or_else(|| broken("`pending` cannot be read"))?,
-        intended: intended(&map("intended").unwrap_or_default()),
-        // What is only remembered can be found out again.
-        builds: map("builds").unwrap_or_default().into_iter().collect(),
-        flows: map("flows").unwrap_or_default().into_iter().collect(),
+        intended,
+        builds: builds.into_iter().collect(),
+        flows: flows.into_iter().collect(),
         digest_key: key,
     })
 }
@@ -113,15 +119,6 @@ pub(super) fn owned_keys(data: &Value) -> impl Iterator<Item = Key> + '_ {
     data["owned"].as_object().into_iter().flatten().filter_map(|(key, _)| key.parse().ok())
 }
 
-fn seal(main: &Value, key: &[u8]) -> String {
-    let mut sealed = main.clone();
-    if let Value::Object(map) = &mut sealed {
-        map.shift_remove("seal");
-        map.shift_remove("digest_key");
-    }
-    keyed_digest(key, &sealed)
-}
-
 fn owned_text(owned: &Owned) -> Value {
     let declared: Map<String, Value> =
         owned.declared.iter().map(|(path, digest)| (path.to_string(), Value::String(digest.clone()))).collect();
@@ -132,15 +129,16 @@ fn owned_text(owned: &Owned) -> Value {
     text
 }
 
-fn owned_of(value: &Value) -> Option<Owned> {
-    let declared = value["declared"].as_object()?.iter();
-    let declared: Option<BTreeMap<Path, String>> =
-        declared.map(|(path, digest)| Some((path.parse().ok()?, digest.as_str()?.to_owned()))).collect();
-    Some(Owned { id: value["id"].as_str()?.to_owned(), declared: declared?, keep: value["keep"] == true })
+fn owned_of(mut value: Value) -> Option<Owned> {
+    let Value::Object(declared) = value.get_mut("declared")?.take() else { return None };
+    let declared = declared.into_iter().map(|(path, digest)| Some((path.parse().ok()?, text(digest)?)));
+    let declared: Option<BTreeMap<Path, String>> = declared.collect();
+    let keep = value["keep"] == true;
+    Some(Owned { id: text(value.get_mut("id")?.take())?, declared: Arc::new(declared?), keep })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn text(value: Value) -> Option<String> {
+    if let Value::String(text) = value { Some(text) } else { None }
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -167,7 +165,7 @@ mod tests {
             digest_key: vec![7; 32],
             owned: BTreeMap::from([(
                 Key::deployment("etl", "nightly"),
-                Owned { id: "x".to_owned(), declared, keep: true },
+                Owned { id: "x".to_owned(), declared: Arc::new(declared), keep: true },
             )]),
             pending: BTreeSet::from([Key::new(Kind::WorkPool, "k8s")]),
             intended: BTreeMap::from([(
@@ -181,7 +179,7 @@ mod tests {
 
     #[test]
     fn it_can_be_read_by_people() {
-        let main = write(&small(), "shop", "shop-1").main;
+        let main = write(&small(), 3, "shop", "shop-1").main;
         assert_eq!(
             main["owned"]["deployment etl/nightly"],
             json!({"id": "x", "declared": {"env.\"a.b\"": "d2", "schedules[daily].cron": "d1"}, "keep": true})
@@ -191,8 +189,8 @@ mod tests {
 
     #[test]
     fn every_edit_is_noticed() {
-        let whole = write(&small(), "shop", "shop-1");
-        assert_eq!(read(&whole, "shop", "shop-1"), Ok(small()));
+        let whole = write(&small(), 3, "shop", "shop-1");
+        assert_eq!(read(whole.clone(), "shop", "shop-1"), Ok(small()));
         for (pointer, value) in [
             ("/generation", json!(2)),
             ("/owned/deployment etl~1nightly/id", json!("y")),
@@ -205,14 +203,14 @@ mod tests {
         ] {
             let mut edited = whole.clone();
             *edited.main.pointer_mut(pointer).expect("it is there") = value;
-            assert!(matches!(read(&edited, "shop", "shop-1"), Err(Damage::Broken { .. })), "{pointer}");
+            assert!(matches!(read(edited, "shop", "shop-1"), Err(Damage::Broken { .. })), "{pointer}");
         }
         let mut masked = whole.clone();
         masked.main["digest_key"] = json!("********");
-        assert_eq!(read(&masked, "shop", "shop-1"), Err(Damage::Withheld));
+        assert_eq!(read(masked, "shop", "shop-1"), Err(Damage::Withheld));
         let mut newer = whole;
         newer.main["format"] = json!(2);
-        assert_eq!(read(&newer, "shop", "shop-1"), Err(Damage::TooNew { format: 2 }));
+        assert_eq!(read(newer, "shop", "shop-1"), Err(Damage::TooNew { format: 2 }));
     }
 
     #[test]
@@ -220,20 +218,20 @@ mod tests {
         let mut ledger = small();
         let many = (0..2500).map(|n| (Key::deployment("f", &n.to_string()), Owned::default()));
         ledger.owned = many.collect();
-        let whole = write(&ledger, "shop", "shop-1");
-        assert_eq!(whole.parts.len(), 4);
-        assert_eq!(read(&whole, "shop", "shop-1"), Ok(ledger));
-        let first = whole.parts.keys().next().expect("there are four").clone();
+        let whole = write(&ledger, 3, "shop", "shop-1");
+        assert_eq!(whole.parts.len(), 16);
+        assert_eq!(read(whole.clone(), "shop", "shop-1"), Ok(ledger));
+        let first = whole.parts.keys().next().expect("there are some").clone();
         let mut missing = whole.clone();
         missing.parts.remove(&first);
-        let problem = |documents: &Documents| match read(documents, "shop", "shop-1") {
+        let problem = |documents: Documents| match read(documents, "shop", "shop-1") {
             Err(Damage::Broken { document, problem }) => (document, problem),
             other => panic!("{other:?}"),
         };
-        assert_eq!(problem(&missing), (first.clone(), "it is missing".to_owned()));
+        assert_eq!(problem(missing), (first.clone(), "it is missing".to_owned()));
         let mut edited = whole;
         edited.parts.get_mut(&first).expect("it is there")["owned"] = json!({});
-        assert_eq!(problem(&edited), (first, "it was edited".to_owned()));
+        assert_eq!(problem(edited), (first, "it was edited".to_owned()));
     }
 
     fn keys() -> impl Strategy<Value = Key> {
@@ -258,12 +256,12 @@ mod tests {
             ),
             pending in prop::collection::btree_set(keys(), 0..4),
         ) {
-            let owned = owned.into_iter().map(|(key, (id, declared))| (key, Owned { id, declared, keep: false })).collect();
+            let owned = owned.into_iter().map(|(key, (id, declared))| (key, Owned { id, declared: Arc::new(declared), keep: false })).collect();
             let ledger = Ledger { generation, commit, digest_key, owned, pending, ..Ledger::default() };
-            let documents = write(&ledger, "shop", "shop-1");
+            let documents = write(&ledger, generation, "shop", "shop-1");
             let text = serde_json::to_string(&documents.main).expect("JSON");
             let documents = Documents { main: serde_json::from_str(&text).expect("JSON"), ..documents };
-            prop_assert_eq!(read(&documents, "shop", "shop-1"), Ok(ledger));
+            prop_assert_eq!(read(documents, "shop", "shop-1"), Ok(ledger));
         }
     }
 }

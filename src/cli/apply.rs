@@ -148,7 +148,7 @@ async fn decide_and_apply(
     let mut decided = decide(global, prepared, &known).await?;
     prepared.foresee(&mut decided).await;
     pass::show(global, &decided.diagnostics, &prepared.reading.texts);
-    let report = prepared.report(&decided, Vec::new());
+    let report = prepared.report(&decided, Outcomes::new());
     if !global.json && !global.quiet {
         output::result(&text::plan(&report, output::look(global, args.full)));
     }
@@ -206,7 +206,7 @@ async fn locked(
     if let Some((_, shown)) = &locked {
         prepared.refresh().await.map_err(|error| pass::failed(&error))?;
         let again = decide(global, prepared, &shown.known).await?;
-        let now = prepared.report(&again, Vec::new());
+        let now = prepared.report(&again, Outcomes::new());
         let changed = now.digest != shown.digest;
         if changed && shown.reviewed {
             return Err(pass::failed(&PassError::Stale { reviewed: shown.digest.clone(), now: now.digest }));
@@ -217,7 +217,7 @@ async fn locked(
         };
         if changed && !global.json && !global.quiet {
             output::say("the plan changed before the lock was ours; this is what is applied:");
-            let report = prepared.report(&decided, Vec::new());
+            let report = prepared.report(&decided, Outcomes::new());
             output::result(&text::plan(&report, output::look(global, args.full)));
         }
         if is_idle(args, prepared, &decided) {
@@ -243,7 +243,7 @@ async fn decide(global: &Global, prepared: &Pass<'_>, builds: &Builds) -> Result
         return Ok(decided);
     }
     pass::show(global, &decided.diagnostics, &prepared.reading.texts);
-    let report = prepared.report(&decided, Vec::new());
+    let report = prepared.report(&decided, Outcomes::new());
     output::result(&if global.json { json(&report, false) } else { pass::refusal(&report.diagnostics) });
     Err(Exit::Invalid)
 }
@@ -328,7 +328,7 @@ fn json(report: &Report, stopped: bool) -> String {
 
 fn exit_of(report: &Report, args: &Apply, interrupted: bool) -> Exit {
     let (done, failed, skipped) = report.tally();
-    let open = report.outcomes.iter().any(|(_, outcome)| !matches!(outcome, Outcome::Done));
+    let open = report.outcomes.values().any(|outcome| !matches!(outcome, Outcome::Done));
     match (done, failed + skipped) {
         (_, 0) if args.fail_on_held && report.plan.held.len() + report.held_late() > 0 => Exit::Pending,
         (_, 0) => Exit::Done,

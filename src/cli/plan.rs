@@ -6,6 +6,7 @@ use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
 use super::{output, pass, saved};
+use crate::reconcile::apply::Outcomes;
 use crate::reconcile::builds;
 use crate::reconcile::read::declared_api;
 use crate::reconcile::{Pass, Python};
@@ -40,7 +41,7 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         Err(error) => return pass::failed(&error),
     };
     prepared.foresee(&mut decided).await;
-    let mut report = prepared.report(&decided, Vec::new());
+    let mut report = prepared.report(&decided, Outcomes::new());
     report.diagnostics.extend(connected.diagnostics.iter().cloned());
     pass::show(global, &report.diagnostics, &prepared.reading.texts);
     finish(global, &args, &report, decided.is_invalid())

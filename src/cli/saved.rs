@@ -14,6 +14,7 @@ use super::exit::{Exit, failed, wrong_usage};
 use super::{last_words, output, pass};
 use crate::model::plan::Plan;
 use crate::plan::same;
+use crate::reconcile::apply::Outcomes;
 use crate::reconcile::{Decided, Pass, Python, Request, builds};
 use crate::report::{FORMAT_VERSION, Report};
 
@@ -182,12 +183,12 @@ impl Saved {
         if decided.is_invalid() {
             pass::show(&self.global, &decided.diagnostics, &prepared.reading.texts);
             output::result(&match self.global.json {
-                true => format!("{:#}", prepared.report(&decided, Vec::new()).to_json()),
+                true => format!("{:#}", prepared.report(&decided, Outcomes::new()).to_json()),
                 false => pass::refusal(&decided.diagnostics),
             });
             return Err(Exit::Invalid);
         }
-        let report = prepared.report(&decided, Vec::new());
+        let report = prepared.report(&decided, Outcomes::new());
         if report.digest == self.digest { Ok(decided.planned.plan) } else { Err(self.stale(&report)) }
     }
 

@@ -11,6 +11,7 @@ use super::schema::{Bad, Place};
 use super::value::{Annotation, Flow, Function, Value};
 use super::{Answer, Entrypoint, Reason, Sources, Unsure};
 use crate::diagnostic::{Diagnostic, did_you_mean, nearest};
+use crate::model::secret::hex;
 use crate::model::{FlowFacts, Origin, RepoPath};
 
 /// Parameters that Prefect keeps for itself.
@@ -266,7 +267,7 @@ fn known(machine: &mut Machine<'_>, flow: &Rc<Flow>) -> Answer {
     }
     let hash = || {
         let digest = Md5::digest(machine.modules[function.code].text.as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        hex(&digest)
     };
     let facts = FlowFacts {
         name: flow.name.clone(),

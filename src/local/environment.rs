@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{PREFECT_VERSION, REQUIREMENTS};
+use crate::model::secret::hex;
 
 /// The cache directory: `$RECONCILE_CACHE_DIR`, else `$XDG_CACHE_HOME/reconcile`, else `~/.cache/reconcile`, else a
 /// directory below the temporary one. `env` looks one environment variable up; an empty value counts as unset.
@@ -33,7 +34,7 @@ impl Places {
     /// The places below `cache`. The environment is named after the lock's digest: a new lock is a new environment.
     pub fn of(cache: &Path) -> Places {
         let digest = Sha256::digest(REQUIREMENTS.as_bytes());
-        let digest: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&digest[..4]);
         // an absolute path: the server runs in a directory of its own
         let cache = std::path::absolute(cache).unwrap_or_else(|_| cache.to_owned());
         Places { prefect: cache.join(format!("prefect-{PREFECT_VERSION}-{digest}")), cache }

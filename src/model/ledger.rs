@@ -2,19 +2,23 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::key::Key;
 use super::path::Path;
 
+/// The paths that are declared of an object, each with the keyed digest of its value.
+pub type Declared = BTreeMap<Path, String>;
+
 /// One object that is ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owned {
     /// The server's id.
     pub id: String,
-    /// The paths that were declared when it was last applied, each with the keyed digest of its value.
-    pub declared: BTreeMap<Path, String>,
+    /// What was declared when it was last applied.
+    pub declared: Arc<Declared>,
     /// Whether it stays when it leaves git: `lifecycle: { prune: false }`.
     pub keep: bool,
 }
@@ -46,7 +50,7 @@ pub const INTENDED: &str = "?";
 impl Ledger {
     /// The declared paths of an object: those that were applied, and those that an interrupted pass was about to.
     pub fn declared(&self, key: &Key) -> Cow<'_, BTreeMap<Path, String>> {
-        let applied = self.owned.get(key).map(|owned| &owned.declared);
+        let applied = self.owned.get(key).map(|owned| &*owned.declared);
         let Some(intended) = self.intended.get(key) else {
             return applied.map_or_else(|| Cow::Owned(BTreeMap::new()), Cow::Borrowed);
         };

@@ -14,7 +14,7 @@ use super::{Planned, diff};
 pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
     let mut taken: Vec<String> = Vec::new();
     for automation in &wanted.automations {
-        planned.declared.insert(automation.key.clone(), declared(automation, ledger));
+        planned.declared.insert(automation.key.clone(), declared(automation, ledger).into());
         let owner = planned.ids.get(&wanted.key).cloned();
         match find(automation, owner.as_deref(), observed, ledger, &taken) {
             Some(found) => {
@@ -117,7 +117,7 @@ fn replace(
     planned.ids.insert(wanted.key.clone(), id.clone());
     let owned = ledger.owned.get(&wanted.key);
     let nothing = Declared::new();
-    let declared = owned.map_or(&nothing, |owned| &owned.declared);
+    let declared = owned.map_or(&nothing, |owned| &*owned.declared);
     let sides = diff::Sides { owned: declared, digest_key: &ledger.digest_key, strict, ids: &planned.ids };
     let (made, fields) = compared(wanted, found, owner, &sides);
     if fields.is_empty() {

@@ -1,6 +1,7 @@
 //! One deployment: created, changed in place, adopted, or as it should be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,7 +20,7 @@ const VARIABLES: &str = "job_variables";
 
 /// Adds what has to happen to one deployment to the plan.
 pub fn plan(wanted: &Deployment, observed: &Observed, ledger: &Ledger, now: Timestamp, planned: &mut Planned) {
-    planned.declared.insert(wanted.key.clone(), declared(wanted, &ledger.digest_key));
+    planned.declared.insert(wanted.key.clone(), declared(wanted, &ledger.digest_key).into());
     match observed.deployments.get(&wanted.key) {
         None => match renames::old(wanted, observed) {
             Some(old) => renames::replace(wanted, old, ledger, now, planned),
@@ -109,7 +110,7 @@ fn hold_job_variables(key: &Key, version: &str, sides: &Sides<'_>, planned: &mut
     let path = Path::of(VARIABLES);
     let ours = sides.owned.iter().filter(|(owned, _)| owned.starts_with(&path));
     let ours = ours.map(|(owned, digest)| (owned.clone(), digest.clone()));
-    planned.declared.entry(key.clone()).or_default().extend(ours);
+    Arc::make_mut(planned.declared.entry(key.clone()).or_default()).extend(ours);
     let reason = format!("Prefect {version} cannot take the last job variables away: 3.8.7 and newer ones can");
     planned.plan.held.push(Held { key: key.clone(), action: Action::Update, reason });
 }

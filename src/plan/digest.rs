@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::model::Tree;
 use crate::model::ledger::Ledger;
 use crate::model::plan::{FieldChange, Plan};
-use crate::model::secret::canonical;
+use crate::model::secret::{canonical, hex};
 
 /// `sha256:` and the digest of actions with their values before and after. Where things were declared, why they
 /// change and what follows is not part of it. Secrets enter by their digest under the ledger's key.
@@ -22,7 +22,7 @@ pub fn digest(plan: &Plan, ledger: &Ledger) -> String {
         })
         .collect();
     let hash = Sha256::digest(canonical(&Value::Array(changes)).as_bytes());
-    format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!("sha256:{}", hex(&hash))
 }
 
 fn entry(field: &FieldChange, digest_key: Option<&[u8]>) -> Value {

@@ -349,7 +349,7 @@ mod tests {
     fn ledger(value: &Tree) -> Ledger {
         let field = resource::rules(Kind::Variable).fields.iter().find(|field| field.name == "value");
         let declared = diff::leaves(field.expect("variables have a value"), value, DIGEST_KEY);
-        let owned = Owned { id: "1".to_owned(), declared, keep: false };
+        let owned = Owned { id: "1".to_owned(), declared: declared.into(), keep: false };
         let owned = BTreeMap::from([(Key::new(Kind::Variable, "v"), owned)]);
         Ledger { generation: 1, digest_key: DIGEST_KEY.to_vec(), owned, ..Ledger::default() }
     }

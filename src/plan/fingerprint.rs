@@ -125,8 +125,11 @@ mod tests {
 
     #[test]
     fn what_takes_the_place_of_a_declaration_counts() {
-        let owned =
-            Owned { id: String::new(), declared: BTreeMap::from([(Path::of("version"), String::new())]), keep: false };
+        let owned = Owned {
+            id: String::new(),
+            declared: BTreeMap::from([(Path::of("version"), String::new())]).into(),
+            keep: false,
+        };
         let along = Deployment { along: BTreeMap::from([("version".to_owned(), Tree::text("2"))]), ..deployment() };
         let print = |wanted: &Deployment| fingerprint(wanted, Some(&owned), b"k");
         assert_ne!(print(&along), print(&deployment()));

@@ -23,6 +23,7 @@ pub mod uses;
 pub mod want;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -40,7 +41,7 @@ pub struct Planned {
     /// What is sent, by the change it belongs to.
     pub writes: BTreeMap<Key, Vec<Write>>,
     /// The declared paths of every wanted object.
-    pub declared: BTreeMap<Key, Declared>,
+    pub declared: BTreeMap<Key, Arc<Declared>>,
     /// The ids of objects that exist.
     pub ids: BTreeMap<Key, String>,
     /// Wanted objects that stay when they leave git.
@@ -80,7 +81,7 @@ fn service_levels(wanted: &want::Deployment, ledger: &Ledger, planned: &mut Plan
     let Some(slas) = &wanted.slas else { return };
     let digest = diff::digest_of(slas, &ledger.digest_key);
     let declared = planned.declared.entry(wanted.key.clone()).or_default();
-    declared.insert(path.clone(), digest.clone().unwrap_or_default());
+    Arc::make_mut(declared).insert(path.clone(), digest.clone().unwrap_or_default());
     if owned == digest.as_ref() && digest.is_some() {
         return;
     }

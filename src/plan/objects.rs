@@ -19,7 +19,7 @@ const FORM: [&str; 4] = ["fields", "secret_fields", "capabilities", "version"];
 /// Adds what has to happen to one object to the plan.
 pub fn plan(wanted: &Object, policy: &Policy, observed: &Observed, ledger: &Ledger, planned: &mut Planned) {
     let rules = resource::rules(wanted.key.kind);
-    planned.declared.insert(wanted.key.clone(), declared(wanted, rules, &ledger.digest_key));
+    planned.declared.insert(wanted.key.clone(), declared(wanted, rules, &ledger.digest_key).into());
     if wanted.lifecycle.prune == Some(false) {
         planned.keeps.insert(wanted.key.clone());
     }
@@ -100,7 +100,7 @@ impl Existing<'_> {
             return planned.plan.held.push(unadopted(key));
         }
         let nothing = Declared::new();
-        let owned_paths = owned.map_or(&nothing, |owned| &owned.declared);
+        let owned_paths = owned.map_or(&nothing, |owned| &*owned.declared);
         let ids = &planned.ids;
         let sides = Sides { owned: owned_paths, digest_key: &self.ledger.digest_key, strict: self.wanted.strict, ids };
         let (changes, patch) = self.fields(&sides);

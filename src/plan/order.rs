@@ -40,7 +40,9 @@ fn layers(changes: &[&Change]) -> Vec<Vec<Key>> {
     while !left.is_empty() {
         let ready: BTreeSet<&Key> = left.iter().filter(|(_, needs)| needs.is_empty()).map(|(key, _)| *key).collect();
         let ready = if ready.is_empty() { left.keys().copied().collect() } else { ready };
-        left.retain(|key, _| !ready.contains(key));
+        for key in &ready {
+            left.remove(key);
+        }
         for needs in left.values_mut() {
             needs.retain(|key| !ready.contains(key));
         }

@@ -9,7 +9,7 @@ use crate::manifest::project::MaxDelete;
 use crate::manifest::resources::Lifecycle;
 use crate::manifest::schedules::Schedule;
 use crate::manifest::triggers;
-use crate::model::{Abilities, Key, Origin, Path, Tree};
+use crate::model::{Abilities, Key, Origin, Tree};
 
 use super::uses::Use;
 
@@ -244,5 +244,4 @@ pub enum Write {
     },
 }
 
-/// The declared paths of an object with the keyed digests of their values, for the ledger.
-pub type Declared = BTreeMap<Path, String>;
+pub use crate::model::ledger::Declared;

@@ -1,7 +1,7 @@
 //! A plan → requests: flows first, then deployments, then what hangs on them; the ledger before and after.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ use super::lock::{Guard, LockLost};
 use super::{Decided, Pass, Request, queues, remember};
 
 /// What became of every change.
-pub type Outcomes = Vec<(Key, Outcome)>;
+pub type Outcomes = BTreeMap<Key, Outcome>;
 
 /// Told of every change as it ends: how many have ended, of how many.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -64,7 +64,7 @@ pub async fn apply(
     guard: Option<&Guard>,
     progress: Progress<'_>,
 ) -> Result<Outcomes, (Stopped, Outcomes)> {
-    let Some(api) = pass.api else { return Ok(Vec::new()) };
+    let Some(api) = pass.api else { return Ok(Outcomes::new()) };
     let enabled = pass.reading.project.ledger && pass.asked.trouble.is_none();
     let mut keeper = Keeper::new(api, &pass.reading.scope, decided.ledger.clone(), enabled);
     keeper.ledger.commit = pass.reading.git.as_ref().map(|git| git.commit.clone());
@@ -83,9 +83,10 @@ pub async fn apply(
         api: api.clone(),
         decided,
         planned: &decided.planned,
-        ids: Arc::new(known_ids(decided)),
-        flows: decided.observed.flows.clone(),
-        outcomes: BTreeMap::new(),
+        changes: decided.planned.plan.changes.iter().map(|change| (&change.key, change)).collect(),
+        ids: Arc::new(RwLock::new(decided.observed.ids())),
+        flows: Arc::new(decided.observed.flows.clone()),
+        outcomes: Outcomes::new(),
         request: pass.request,
         stop: pass.request.stop.clone(),
         guard,
@@ -105,10 +106,9 @@ pub async fn apply(
         };
     }
     applying.leave_out_the_rest(result.as_ref().err());
-    let outcomes = applying.outcomes.into_iter().collect();
     match result {
-        Ok(()) => Ok(outcomes),
-        Err(stopped) => Err((stopped, outcomes)),
+        Ok(()) => Ok(applying.outcomes),
+        Err(stopped) => Err((stopped, applying.outcomes)),
     }
 }
 
@@ -126,18 +126,17 @@ fn restate(planned: &Planned, ledger: &mut Ledger) {
     }
 }
 
-/// The ids of everything that exists, for references.
-fn known_ids(decided: &Decided) -> BTreeMap<Key, String> {
-    decided.observed.ids()
-}
+/// The ids of everything that exists, for references. Requests on their way share it with what records their answers.
+type Ids = Arc<RwLock<BTreeMap<Key, String>>>;
 
 struct Applying<'a> {
     api: Api,
     decided: &'a Decided,
     planned: &'a Planned,
-    ids: Arc<BTreeMap<Key, String>>,
-    flows: BTreeMap<String, String>,
-    outcomes: BTreeMap<Key, Outcome>,
+    changes: BTreeMap<&'a Key, &'a Change>,
+    ids: Ids,
+    flows: Arc<BTreeMap<String, String>>,
+    outcomes: Outcomes,
     request: &'a Request,
     stop: CancellationToken,
     guard: Option<&'a Guard>,
@@ -253,7 +252,7 @@ impl<'a> Applying<'a> {
         while let Some(done) = jobs.join_next().await {
             match done.expect("a request does not panic") {
                 (Ok(id), flow) => {
-                    self.flows.insert(flow, id);
+                    Arc::make_mut(&mut self.flows).insert(flow, id);
                 }
                 (Err(error), flow) => {
                     let message = format!("its flow `{flow}` could not be made: {error}");
@@ -329,7 +328,7 @@ impl<'a> Applying<'a> {
 
     /// What had to come first and is not in.
     fn missing(&self, key: &Key) -> Option<(&'a Change, &'a Key)> {
-        let change = self.planned.plan.changes.iter().find(|change| change.key == *key)?;
+        let change = *self.changes.get(key)?;
         let is_missing = |first: &&Key| match self.outcomes.get(*first) {
             Some(Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Held(_)) => true,
             Some(Outcome::Done) | None => false,
@@ -338,13 +337,13 @@ impl<'a> Applying<'a> {
     }
 
     fn done_to(&self, key: &Key) -> &'static str {
-        let change = self.planned.plan.changes.iter().find(|change| change.key == *key);
+        let change = self.changes.get(key);
         if change.is_some_and(|change| change.action == Action::Delete) { "deleted" } else { "changed" }
     }
 
     fn job(&mut self, key: Key) -> impl Future<Output = Job> + Send + use<> {
         let writes = self.planned.writes.get(&key).cloned().unwrap_or_default();
-        let (api, ids, flows) = (self.api.clone(), Arc::clone(&self.ids), self.flows.clone());
+        let (api, ids, flows) = (self.api.clone(), Arc::clone(&self.ids), Arc::clone(&self.flows));
         let pool = queues::pool_of(&key).map(|pool| Arc::clone(self.pools.entry(pool.to_owned()).or_default()));
         async move {
             let _alone = match &pool {
@@ -361,7 +360,7 @@ impl<'a> Applying<'a> {
     fn finish(&mut self, (key, result): Job, keeper: &mut Keeper<'_>) {
         let outcome = match result {
             Ok(Some(id)) => {
-                Arc::make_mut(&mut self.ids).insert(key.clone(), id.clone());
+                self.ids.write().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), id.clone());
                 let declared = self.planned.declared.get(&key).cloned().unwrap_or_default();
                 keeper.record(&key, id, declared, self.planned.keeps.contains(&key));
                 for write in self.planned.writes.get(&key).into_iter().flatten() {
@@ -404,14 +403,18 @@ impl<'a> Applying<'a> {
 /// Lowers writes to requests.
 struct Sender {
     api: Api,
-    ids: Arc<BTreeMap<Key, String>>,
-    flows: BTreeMap<String, String>,
+    ids: Ids,
+    flows: Arc<BTreeMap<String, String>>,
 }
 
 impl Sender {
+    fn id(&self, key: &Key) -> Option<String> {
+        self.ids.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
     /// Sends the writes of one change in order. Gives the object's id, or nothing when it is gone.
     async fn send(&self, key: &Key, writes: &[Write]) -> Result<Option<String>, ApiError> {
-        let mut id = self.ids.get(key).cloned();
+        let mut id = self.id(key);
         for write in writes {
             id = self.one(key, write, id).await?;
         }
@@ -450,7 +453,7 @@ impl Sender {
                 Ok(None)
             }
             Write::ApplySlas { owner, slas } => {
-                let deployment = id.clone().or_else(|| self.ids.get(owner).cloned()).unwrap_or_default();
+                let deployment = id.clone().or_else(|| self.id(owner)).unwrap_or_default();
                 let slas = self.lower(slas);
                 self.api.apply_slas(&deployment, slas.as_array().map_or(&[], Vec::as_slice)).await?;
                 Ok(id)
@@ -476,7 +479,7 @@ impl Sender {
 
     /// The body of an automation with the id of its deployment.
     fn automation(&self, made: &triggers::Automation) -> Value {
-        let owner = self.ids.get(&made.owner).cloned().unwrap_or_default();
+        let owner = self.id(&made.owner).unwrap_or_default();
         self.lower(&made.complete(&owner))
     }
 
@@ -511,6 +514,6 @@ impl Sender {
 
     /// The JSON of a tree: secrets revealed, references as ids.
     fn lower(&self, tree: &Tree) -> Value {
-        tree.revealed(&|key| self.ids.get(key).cloned()).unwrap_or_default()
+        tree.revealed(&|key| self.id(key)).unwrap_or_default()
     }
 }

@@ -84,7 +84,7 @@ pub async fn drift(pass: &Pass<'_>) -> Result<DriftReport, PassError> {
     }
     let busy = api.lock_holder(&pass.reading.scope).await?.map(|holder| described(&holder));
     let planned = Plan { changes: found.changes, held: Vec::new(), unchanged: found.unchanged };
-    let mut report = pass.report(&undecided(ledger), Vec::new());
+    let mut report = pass.report(&undecided(ledger), Default::default());
     report.plan = planned;
     // What was applied is looked at, not what is checked out.
     report.source.commit.clone_from(&ledger.commit);

@@ -138,6 +138,19 @@ pub(super) async fn load_ledger(reading: &Reading, api: &Api) -> Result<(Ledger,
     }
 }
 
+/// The ledger as it is now; one that did not move meanwhile is not read again.
+pub(super) async fn reload_ledger(
+    reading: &Reading,
+    api: &Api,
+    known: Ledger,
+) -> Result<(Ledger, Option<LedgerTrouble>), PassError> {
+    let is_saved = reading.project.ledger && known.generation > 0;
+    if is_saved && api.is_ledger(&reading.scope, &known).await? {
+        return Ok((known, None));
+    }
+    load_ledger(reading, api).await
+}
+
 /// What is known without an API: its blocks and variables are left open.
 pub fn nothing_asked(request: &Request, reading: &Reading) -> Asked {
     let wanted = questions(&reading.selecting.selected);

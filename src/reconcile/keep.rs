@@ -1,6 +1,7 @@
 //! Keeps the ledger while a plan is applied: what is about to be written, then what is in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::api::{Api, LedgerTrouble};
@@ -9,8 +10,10 @@ use crate::model::{Key, Path};
 use crate::plan::Planned;
 use crate::plan::want::Declared;
 
-/// How long finished work may go unrecorded.
+/// How long finished work may go unrecorded: a crash loses nothing, but the next pass then looks for it by name.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// Saving takes no more than one part in so many of the time: a ledger of ten thousand objects takes long to save.
+const SAVES_TAKE: u32 = 10;
 
 /// The ledger of one apply.
 pub struct Keeper<'a> {
@@ -23,6 +26,8 @@ pub struct Keeper<'a> {
     /// What an earlier pass left pending.
     left: BTreeSet<Key>,
     saved: Instant,
+    /// When the next save may be, counted from the last.
+    pause: Duration,
     dirty: bool,
 }
 
@@ -34,7 +39,7 @@ impl<'a> Keeper<'a> {
     /// Starts from what was loaded.
     pub fn new(api: &'a Api, scope: &'a str, ledger: Ledger, enabled: bool) -> Self {
         let left = ledger.pending.clone();
-        Keeper { api, scope, enabled, ledger, left, saved: Instant::now(), dirty: false }
+        Keeper { api, scope, enabled, ledger, left, saved: Instant::now(), pause: SAVE_EVERY, dirty: false }
     }
 
     /// Records what is about to be written, and what was done before. After a crash, these are found again by name.
@@ -43,7 +48,7 @@ impl<'a> Keeper<'a> {
     pub async fn announce(&mut self, keys: &[Key], planned: &Planned) -> Result<(), LedgerTrouble> {
         for key in keys {
             let known = self.ledger.owned.get(key).map(|owned| &owned.declared);
-            let declared = planned.declared.get(key).into_iter().flat_map(BTreeMap::keys);
+            let declared = planned.declared.get(key).into_iter().flat_map(|declared| declared.keys());
             let new = declared.filter(|path| is_schedule(path) && known.is_none_or(|known| !known.contains_key(*path)));
             let new: Vec<Path> = new.cloned().collect();
             if !new.is_empty() {
@@ -55,7 +60,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Records that an object is in.
-    pub fn record(&mut self, key: &Key, id: String, declared: Declared, keep: bool) {
+    pub fn record(&mut self, key: &Key, id: String, declared: Arc<Declared>, keep: bool) {
         self.ledger.owned.insert(key.clone(), Owned { id, declared, keep });
         self.settle(key);
         self.dirty = true;
@@ -83,7 +88,7 @@ impl<'a> Keeper<'a> {
 
     /// When finished work has to be recorded, if there is any.
     pub fn due(&self) -> Option<Instant> {
-        self.dirty.then(|| self.saved + SAVE_EVERY)
+        self.dirty.then(|| self.saved + self.pause)
     }
 
     /// Saves if something is not saved yet.
@@ -101,10 +106,12 @@ impl<'a> Keeper<'a> {
     }
 
     async fn save(&mut self) -> Result<(), LedgerTrouble> {
+        let began = Instant::now();
         if self.enabled {
             self.ledger.generation = self.api.save_ledger(self.scope, &self.ledger).await?;
         }
         self.saved = Instant::now();
+        self.pause = SAVE_EVERY.max((self.saved - began) * SAVES_TAKE);
         self.dirty = false;
         Ok(())
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{Mark, new_ledger};
 use crate::model::Connection;
-use crate::model::secret::keyed_digest;
+use crate::model::secret::{hex, keyed_digest};
 
 /// The format of the file; another one is not read.
 const FORMAT: u32 = 1;
@@ -115,10 +115,6 @@ fn whose(connection: &Connection, scope: &str, key: &[u8]) -> String {
         parts.push(format!("{name}:{}", secret.digest(key)));
     }
     keyed_digest(key, &Value::from(parts))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ use crate::model::ledger::Ledger;
 use crate::plan::resolve::{self, Filled};
 use crate::plan::want::{Desired, Object, Observed};
 use crate::plan::{self, Planned, digest};
-use crate::report::{ApiFacts, Base, Outcome, Remembered, Report, Requests, Source};
+use crate::report::{ApiFacts, Base, Remembered, Report, Requests, Source};
 
 use builds::Builds;
 use gather::Asked;
@@ -364,20 +364,21 @@ impl<'a> Pass<'a> {
     pub async fn refresh(&mut self) -> Result<(), PassError> {
         if let Some(api) = self.api {
             let before = std::mem::take(&mut self.asked.ledger);
+            let (key, generation) = (before.digest_key.clone(), before.generation);
             let marks = async { Ok(gather::marks(self.recall.as_ref(), api).await) };
-            let (ledger, marks) = tokio::try_join!(gather::load_ledger(&self.reading, api), marks)?;
+            let (ledger, marks) = tokio::try_join!(gather::reload_ledger(&self.reading, api, before), marks)?;
             (self.asked.ledger, self.asked.trouble) = ledger;
             self.asked.marks = marks;
             // What is remembered was made out with the key that the ledger would have been saved with.
-            if self.asked.ledger.generation == 0 && before.generation == 0 {
-                self.asked.ledger.digest_key = before.digest_key;
+            if self.asked.ledger.generation == 0 && generation == 0 {
+                self.asked.ledger.digest_key = key;
             }
         }
         Ok(())
     }
 
     /// Tells the pass; `outcomes` is empty while nothing was applied.
-    pub fn report(&self, decided: &Decided, outcomes: Vec<(Key, Outcome)>) -> Report {
+    pub fn report(&self, decided: &Decided, outcomes: apply::Outcomes) -> Report {
         let git = self.reading.git.as_ref();
         let requests = self.api.map(Api::requests).unwrap_or_default();
         let ledger = &self.asked.ledger;

@@ -19,6 +19,7 @@ use crate::report::{Base, Report, Requests, Source};
 use crate::source::Worktree;
 
 use super::Request;
+use super::apply::Outcomes;
 use super::error::PassError;
 use super::flows::{self, Answers};
 use super::read::{self, Reading};
@@ -81,7 +82,7 @@ pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassEr
         },
         api: None,
         plan,
-        outcomes: Vec::new(),
+        outcomes: Outcomes::new(),
         requests: Requests::default(),
         diagnostics,
         seconds: started.elapsed().as_secs_f64(),

@@ -37,7 +37,7 @@ pub async fn status(pass: &Pass<'_>) -> Result<Status, PassError> {
         }
     };
     let lock = api.lock_holder(scope).await?.map(|holder| told(&holder));
-    let plan = pass.report(&decided, Vec::new());
+    let plan = pass.report(&decided, Default::default());
     Ok(Status { plan, valid: !decided.is_invalid(), applied, trouble, drift: drifted, lock })
 }
 

@@ -12,6 +12,8 @@ pub mod text;
 
 pub use failure::Failure;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -114,7 +116,7 @@ pub struct Report {
     /// The plan.
     pub plan: Plan,
     /// What became of each change; empty when only planning.
-    pub outcomes: Vec<(Key, Outcome)>,
+    pub outcomes: BTreeMap<Key, Outcome>,
     /// Requests sent.
     pub requests: Requests,
     /// Problems and remarks about the files.
@@ -126,7 +128,7 @@ pub struct Report {
 impl Report {
     /// What became of one change.
     pub fn outcome(&self, key: &Key) -> Option<&Outcome> {
-        self.outcomes.iter().find(|(k, _)| k == key).map(|(_, outcome)| outcome)
+        self.outcomes.get(key)
     }
 
     /// Counts by action.
@@ -141,7 +143,7 @@ impl Report {
 
     /// How many changes are in, failed and were skipped.
     pub fn tally(&self) -> (usize, usize, usize) {
-        let count = |test: fn(&Outcome) -> bool| self.outcomes.iter().filter(|(_, outcome)| test(outcome)).count();
+        let count = |test: fn(&Outcome) -> bool| self.outcomes.values().filter(|outcome| test(outcome)).count();
         (
             count(|o| matches!(o, Outcome::Done)),
             count(|o| matches!(o, Outcome::Failed(_))),
@@ -292,7 +294,7 @@ mod tests {
             source: Source::default(),
             api: None,
             plan: Plan { changes: vec![change], held: Vec::new(), unchanged: 3 },
-            outcomes: vec![(key, Outcome::Failed("no".into()))],
+            outcomes: BTreeMap::from([(key, Outcome::Failed("no".into()))]),
             requests: Requests { read: 6, write: 0 },
             diagnostics: Vec::new(),
             seconds: 0.4,

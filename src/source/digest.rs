@@ -42,6 +42,7 @@ mod libgit {
     use git2::{Error, ErrorCode, Oid, Repository, Tree};
     use sha2::{Digest, Sha256};
 
+    use crate::model::secret::hex;
     use crate::source::git::libgit::{open, place, status_options};
 
     /// Repositories within repositories are looked into to this depth.
@@ -135,10 +136,6 @@ mod libgit {
     fn field(sha: &mut Sha256, bytes: &[u8]) {
         sha.update((bytes.len() as u64).to_le_bytes());
         sha.update(bytes);
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::model::Tree;
-use crate::model::secret::canonical;
+use crate::model::secret::{canonical, hex};
 
 /// SHA-256, in hexadecimal, of the steps as written (templates unfilled), of where they run and of `extra`: whatever
 /// else their outcome depends on. Secrets take part by a digest of their own under `extra`.
@@ -22,7 +22,7 @@ pub fn digest(steps: &[Tree], cwd: &Path, extra: &str) -> String {
         part(&canonical(&step.masked()));
         secrets(step, extra, &mut part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 fn secrets(tree: &Tree, key: &str, part: &mut impl FnMut(&str)) {

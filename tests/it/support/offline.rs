@@ -362,7 +362,7 @@ pub fn ledger(file: &Value) -> Ledger {
                 path => {
                     let sealed = if value == "sealed" { "sealed:" } else { "" };
                     let digest = format!("{sealed}{}", keyed_digest(DIGEST_KEY, value));
-                    owned.declared.insert(path.parse().unwrap(), digest);
+                    std::sync::Arc::make_mut(&mut owned.declared).insert(path.parse().unwrap(), digest);
                 }
             }
         }
@@ -403,7 +403,7 @@ pub fn pass_over(request: &Request, world: Option<&World>, ledger: &Ledger, read
     let pass = Pass::from_parts(request, None, reading, asked, now());
     let (desired, diagnostics) = pass.desire(&builds::remembered(&pass));
     let decided = pass.compare(desired, world.map(World::observed).unwrap_or_default(), diagnostics);
-    let mut report = pass.report(&decided, Vec::new());
+    let mut report = pass.report(&decided, Default::default());
     report.seconds = 0.2;
     if world.is_some() {
         report.api = Some(ApiFacts { url: "http://127.0.0.1:4200/api".to_owned(), version: "3.8.8".to_owned() });
