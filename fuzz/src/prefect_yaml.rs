@@ -220,7 +220,7 @@ fn pool_template() -> serde_json::Value {
 }
 
 fn flow() -> FlowAnswer {
-    FlowAnswer::Known(FlowFacts {
+    FlowAnswer::from(FlowFacts {
         name: "hello".to_owned(),
         description: Some("greets".to_owned()),
         version: Some("1".to_owned()),

@@ -25,11 +25,8 @@ pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -
         Ok(prepared) => prepared,
         Err(error) => return pass::failed(&error),
     };
-    let decided = match prepared.decide(&Builds::pending()).await {
-        Ok(decided) => decided,
-        Err(error) => return pass::failed(&error),
-    };
-    let all = &decided.diagnostics;
+    let (_, all) = prepared.desire(&Builds::pending());
+    let all = &all;
     let (files, objects) = (prepared.reading.file_count, prepared.reading.items.len());
     let format = args.format.unwrap_or(if global.json { Format::Json } else { Format::Text });
     match format {

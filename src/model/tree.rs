@@ -1,13 +1,10 @@
 //! `Tree`: JSON, plus what JSON cannot say while planning.
 
-use indexmap::IndexMap;
 use serde_json::{Number, Value};
 
 use super::key::Key;
+use super::map::Map;
 use super::secret::{Secret, canonical};
-
-/// A mapping, in the order in which it was written.
-pub type Map = IndexMap<String, Tree>;
 
 /// A JSON-like value. Equality follows the API's: mappings compare without order, `1` equals `1.0`.
 #[derive(Clone, Debug)]

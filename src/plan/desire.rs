@@ -23,13 +23,20 @@ use super::want::{Automation, Deployment, Replaces};
 /// What is known of a flow.
 #[derive(Clone, Debug)]
 pub enum FlowAnswer {
-    /// Everything.
-    Known(FlowFacts),
+    /// Everything; its parameter schema once more, as all its deployments share it.
+    Known(FlowFacts, Tree),
     /// Python will be asked when applying; the name may be known all the same.
     AtApply {
         /// The flow's name.
         name: Option<String>,
     },
+}
+
+impl From<FlowFacts> for FlowAnswer {
+    fn from(facts: FlowFacts) -> Self {
+        let schema = Tree::from(&facts.schema);
+        FlowAnswer::Known(facts, schema)
+    }
 }
 
 /// What surrounds a declaration.
@@ -182,7 +189,7 @@ impl Desire<'_> {
 
     fn flow_name(&mut self) -> Option<String> {
         let name = match self.flow {
-            FlowAnswer::Known(facts) => facts.name.clone(),
+            FlowAnswer::Known(facts, _) => facts.name.clone(),
             FlowAnswer::AtApply { name } => name.clone().unwrap_or_else(|| "(known at apply)".to_owned()),
         };
         match name.chars().find(|c| FORBIDDEN_IN_NAMES.contains(c)) {
@@ -289,7 +296,7 @@ impl Desire<'_> {
         let declared = config.get("version").filter(|version| version.is_truthy()).map(plain);
         let inferred = self.around.version_info.as_ref();
         let from_flow = match self.flow {
-            FlowAnswer::Known(facts) => facts.version.as_ref().map_or(Tree::Null, Tree::text),
+            FlowAnswer::Known(facts, _) => facts.version.as_ref().map_or(Tree::Null, Tree::text),
             FlowAnswer::AtApply { .. } => Tree::Unknown(Unknown::AtApply),
         };
         let version = match (&declared, inferred) {
@@ -308,7 +315,7 @@ impl Desire<'_> {
         let declared = config.get("description").filter(|d| d.is_truthy()).cloned();
         let description = match (declared, self.flow) {
             (Some(text), _) => Some(text),
-            (None, FlowAnswer::Known(facts)) => facts.description.as_ref().filter(|d| !d.is_empty()).map(Tree::text),
+            (None, FlowAnswer::Known(facts, _)) => facts.description.as_ref().filter(|d| !d.is_empty()).map(Tree::text),
             (None, FlowAnswer::AtApply { .. }) => Some(Tree::Unknown(Unknown::AtApply)),
         };
         if let Some(description) = description {
@@ -377,7 +384,7 @@ impl Desire<'_> {
 
     fn check_parameters(&mut self, fields: &BTreeMap<String, Tree>) {
         let enforced = fields.get("enforce_parameter_schema") != Some(&Tree::Bool(false));
-        let FlowAnswer::Known(facts) = self.flow else { return };
+        let FlowAnswer::Known(facts, _) = self.flow else { return };
         let Some(parameters) = fields.get("parameters").filter(|_| enforced) else { return };
         let is_template = self.around.symbolic && super::compare::has_template(parameters);
         if is_template {
@@ -394,7 +401,7 @@ impl Desire<'_> {
 
     fn parameter_schema(&self) -> Tree {
         match self.flow {
-            FlowAnswer::Known(facts) => Tree::from(&facts.schema),
+            FlowAnswer::Known(_, schema) => schema.clone(),
             FlowAnswer::AtApply { .. } => Tree::Unknown(Unknown::AtApply),
         }
     }

@@ -62,7 +62,7 @@ pub fn read_statically(reading: &Reading, filled: &[Filled]) -> Answers {
         }
         match answer(&seen, &reading.worktree, &mut sources) {
             Ok(Answer::Known { facts, .. }) => {
-                answers.known.insert(seen, FlowAnswer::Known(facts));
+                answers.known.insert(seen, facts.into());
             }
             Ok(Answer::NeedsPython(unsure)) => {
                 answers.known.insert(seen.clone(), FlowAnswer::AtApply { name: unsure.name });
@@ -88,7 +88,7 @@ pub fn recall(request: &Request, reading: &Reading, asked: &Asked, answers: &mut
     for seen in answers.open.keys().cloned().collect::<Vec<Seen>>() {
         let Some((facts, (name, entry))) = memory.find(&seen.0, &seen.1) else { continue };
         answers.open.remove(&seen);
-        answers.known.insert(seen, FlowAnswer::Known(facts));
+        answers.known.insert(seen, facts.into());
         answers.remembered.insert(name, entry);
     }
 }
@@ -168,7 +168,7 @@ pub async fn ask_python(
                 let files = answer.reads.and_then(|reads| within(reading, &reads));
                 let entry = files.and_then(|files| memory.entry(&python, (&seen.0, &seen.1), &answer.facts, files));
                 answers.remembered.extend(entry);
-                answers.known.insert(seen.clone(), FlowAnswer::Known(answer.facts));
+                answers.known.insert(seen.clone(), answer.facts.into());
             }
             Err(error) => {
                 answers.known.remove(&seen);

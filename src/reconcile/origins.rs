@@ -308,7 +308,7 @@ impl Look<'_> {
     }
 
     fn of_flow(&self) -> Row {
-        if !matches!(self.pass.flows.of(self.filled), Some(FlowAnswer::Known(_))) {
+        if !matches!(self.pass.flows.of(self.filled), Some(FlowAnswer::Known(..))) {
             return plain(Provenance::Python);
         }
         let file = self.filled.entrypoint.rsplit_once(':').map(|(file, _)| file);

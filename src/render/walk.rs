@@ -74,15 +74,14 @@ fn walk_list(pass: &dyn Pass, items: &[Tree], site: &mut Site) -> Vec<Tree> {
 }
 
 fn walk_map(pass: &dyn Pass, map: &Map, site: &mut Site) -> Map {
-    let mut filled = Map::with_capacity(map.len());
-    for (key, value) in map {
-        match site.below(Seg::Key(key.clone()), |site| walk(pass, value, site)) {
-            Some(new) => filled.insert(key.clone(), new),
-            None if pass.keeps_unset() => filled.insert(key.clone(), value.clone()),
-            None => None,
+    let entry = |(key, value): (&String, &Tree)| {
+        let new = match site.below(Seg::Key(key.clone()), |site| walk(pass, value, site)) {
+            None if pass.keeps_unset() => Some(value.clone()),
+            new => new,
         };
-    }
-    filled
+        Some((key.clone(), new?))
+    };
+    map.iter().filter_map(entry).collect()
 }
 
 /// Prefect knows no seals, so what came out of an earlier pass is a template to the next. What is filled into a

@@ -42,7 +42,7 @@ impl Filler<'_> {
         if self.facts.symbolic {
             return Some(declared.clone());
         }
-        let is_own = declared.get("job_configuration").is_some() || declared.as_map().is_some_and(Map::is_empty);
+        let is_own = declared.get("job_configuration").is_some() || declared.as_map().is_some_and(|map| map.is_empty());
         let mut template = if is_own {
             declared.clone()
         } else if let Some(path) = template_file(self.item) {
