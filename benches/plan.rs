@@ -1,6 +1,6 @@
 //! What takes no API, on 1,000 deployments over 50 flow files: start-up included, as a user waits for it.
 //!
-//! `cargo bench --bench plan`. Prints the median of the rounds; nothing is asserted about time.
+//! `cargo bench --bench plan`. Prints medians of the rounds, as rows for docs/performance.md; no time is asserted.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark may panic, and touches the world")]
 
 mod measure;
@@ -9,6 +9,7 @@ mod support;
 
 use std::time::Duration;
 
+use measure::table::Aims;
 use measure::{cost, median, project, shown};
 use support::project::Project;
 
@@ -19,18 +20,26 @@ fn main() {
     let project = Project::new();
     project::write(&project.path(), DEPLOYMENTS);
     let project = project.git_init(None);
-    println!("{DEPLOYMENTS} deployments over {} flow files, {ROUNDS} rounds", project::FLOWS);
-    println!("{:<28} {:>10} {:>10} {:>9}", "command", "median", "CPU", "peak");
-    timed(&project, &["--version"], "reconcile");
+    println!("{DEPLOYMENTS} deployments over {} flow files, {ROUNDS} rounds\n", project::FLOWS);
+    println!("| | Wall | CPU | Peak memory |\n|---|---|---|---|");
+    let version = timed(&project, &["--version"], "reconcile");
     timed(&project, &["validate"], "Valid: 1000 deployments");
-    timed(&project, &["plan"], "Plan: 1000 to create");
+    let plan = timed(&project, &["plan"], "Plan: 1000 to create");
     timed(&project, &["plan", "--json"], "\"create\": 1000");
-    timed(&project, &["plan", "--base", "HEAD"], "Plan: nothing to do, 1000 unchanged");
+    let base = timed(&project, &["plan", "--base", "HEAD"], "Plan: nothing to do, 1000 unchanged");
     project::declare(&project.path(), DEPLOYMENTS, Some(500));
     timed(&project, &["plan", "--base", "HEAD"], "Plan: 1 to update, 999 unchanged");
+    let mut aims = Aims::default();
+    aims.within("`plan --base` of 1,000 below 150 ms", base.0, 150.0);
+    aims.within("`--version` below 15 ms", version.0, 15.0);
+    for (what, (_, peak)) in [("plan", plan), ("plan --base", base)] {
+        aims.at_most(&format!("peak memory below 60 MB, `{what}` of 1,000"), peak, 60.0, &format!("{peak:.0} MB"));
+    }
+    aims.print();
 }
 
-fn timed(project: &Project, arguments: &[&str], expected: &str) {
+/// Prints a row. Gives the median wall time, and the highest memory in MB.
+fn timed(project: &Project, arguments: &[&str], expected: &str) -> (Duration, f64) {
     let runs: Vec<cost::Cost> =
         (0..ROUNDS).map(|_| cost::run(project.reconcile_command().args(arguments)).good()).collect();
     // Over all rounds, for the clock of CPU time is coarse.
@@ -38,11 +47,8 @@ fn timed(project: &Project, arguments: &[&str], expected: &str) {
     for run in &runs {
         assert!(run.stdout.contains(expected), "{}", run.stdout);
     }
-    println!(
-        "{:<28} {:>10} {:>10} {:>6.1} MB",
-        arguments.join(" "),
-        shown(median(runs.iter().map(|run| run.wall).collect())),
-        shown(cpu / ROUNDS),
-        runs.iter().map(|run| run.peak_mb).fold(0.0, f64::max),
-    );
+    let wall = median(runs.iter().map(|run| run.wall).collect());
+    let peak = runs.iter().map(|run| run.peak_mb).fold(0.0, f64::max);
+    println!("| `reconcile {}` | {} | {} | {peak:.0} MB |", arguments.join(" "), shown(wall), shown(cpu / ROUNDS));
+    (wall, peak)
 }

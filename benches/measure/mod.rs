@@ -1,9 +1,11 @@
-//! What the benchmarks share: a project of a thousand deployments, programs and servers measured, the bare requests.
+//! What the benchmarks share: a thousand deployments or objects, programs and servers measured, the bare requests.
 #![allow(dead_code, reason = "not every benchmark uses everything")]
 
 pub mod cost;
 pub mod project;
 pub mod raw;
+pub mod table;
+pub mod workspace;
 
 use std::time::Duration;
 
