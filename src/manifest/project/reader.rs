@@ -446,7 +446,7 @@ impl Reader<'_> {
     }
 
     fn origin(&self, node: &Node) -> Origin {
-        node.origin(&self.file)
+        node.origin(self.file)
     }
 }
 

@@ -34,7 +34,7 @@ impl Reader<'_> {
     }
 
     pub fn origin(&self, node: &Node) -> Origin {
-        node.origin(&self.file)
+        node.origin(self.file)
     }
 
     /// Whether a node is a mapping.
