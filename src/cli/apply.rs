@@ -2,23 +2,31 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::args::{ApplyArgs, Bare, DestroyArgs, DriftArgs, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
 use super::saved::{self, Saved};
-use super::{ask, last_words, output, pass};
+use super::{ask, last_words, output, pass, remote};
+use crate::diagnostic::Diagnostic;
 use crate::model::plan::Plan;
 use crate::reconcile::apply::{Outcomes, apply as carry_out};
 use crate::reconcile::builds::{self, Builds};
 use crate::reconcile::lock::{self, Guard};
 use crate::reconcile::read::declared_api;
 use crate::reconcile::{Decided, Pass, PassError, Python};
+use crate::report::diagnostics::Texts;
 use crate::report::{Outcome, Report, text};
+
+/// Where passes follow one another and nobody says otherwise, everything is compared so long after the last time.
+const USUAL_DRIFT_INTERVAL: Duration = Duration::from_secs(300);
 
 /// What to apply, and how.
 pub struct Apply {
@@ -31,13 +39,49 @@ pub struct Apply {
     plan: Option<PathBuf>,
     drift: DriftArgs,
     destroy: bool,
+    telling: Telling,
+}
+
+/// What is told of a pass.
+enum Telling {
+    /// All of it.
+    Whole,
+    /// Only what is new: it is one of many, and the problems that were told last are known.
+    News(Mutex<Vec<Diagnostic>>),
+}
+
+/// How a pass ended.
+pub struct Ended {
+    /// The exit code that stands for it.
+    pub exit: Exit,
+    /// What there is to tell of it; none if it came to nothing.
+    pub report: Option<Report>,
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Ended { exit, report: None }
+    }
 }
 
 impl Apply {
+    /// The passes of `--watch`.
+    pub fn of_watch(bare: Bare) -> Self {
+        let mut apply = Apply::from_bare(bare);
+        apply.yes = true;
+        apply.telling = Telling::News(Mutex::default());
+        apply
+    }
+
+    /// What is meant.
+    pub fn selecting(&self) -> &Selecting {
+        &self.selecting
+    }
+
     /// A pass without a command.
     pub fn from_bare(bare: Bare) -> Self {
         let path = bare.path.map(|path| path.display().to_string());
-        let selecting = Selecting { path, owning: bare.owning, ..Selecting::default() };
+        let selecting = Selecting { path, rev: bare.rev, git: bare.git, owning: bare.owning, ..Selecting::default() };
         let lock_timeout = bare.lock_timeout.unwrap_or_default();
         Apply {
             selecting,
@@ -49,6 +93,7 @@ impl Apply {
             plan: None,
             drift: bare.drift,
             destroy: false,
+            telling: Telling::Whole,
         }
     }
 }
@@ -66,6 +111,7 @@ impl From<ApplyArgs> for Apply {
             plan,
             drift,
             destroy: false,
+            telling: Telling::Whole,
         }
     }
 }
@@ -85,6 +131,7 @@ impl From<DestroyArgs> for Apply {
             plan: None,
             drift: DriftArgs::default(),
             destroy: true,
+            telling: Telling::Whole,
         }
     }
 }
@@ -99,42 +146,49 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
     if let Err(exit) = ask::somebody(args.yes, "to apply without asking, or use `reconcile plan`") {
         return exit;
     }
-    let mut request = match pass::request(global, &args.selecting, stop.clone()) {
-        Ok(request) => request,
-        Err(sentence) => return super::exit::wrong_usage(&sentence),
-    };
+    one_pass(global, &args, saved.as_ref(), &stop).await.exit
+}
+
+/// Makes one pass, of whatever the directory holds by now.
+pub async fn one_pass(global: &Global, args: &Apply, saved: Option<&Saved>, stop: &CancellationToken) -> Ended {
+    // The pass fills in whose it is as soon as it knows.
+    let span = tracing::info_span!(target: "reconcile::watch", "pass", scope = Empty, commit = Empty);
+    match try_pass(global, args, saved, stop).instrument(span).await {
+        Ok(ended) | Err(ended) => ended,
+    }
+}
+
+async fn try_pass(
+    global: &Global,
+    args: &Apply,
+    saved: Option<&Saved>,
+    stop: &CancellationToken,
+) -> Result<Ended, Ended> {
+    let mut request =
+        pass::request(global, &args.selecting, stop.clone()).map_err(|text| super::exit::wrong_usage(&text))?;
+    let _files = remote::fetch(&args.selecting, &mut request).await?;
     request.caution = pass::caution(&args.drift);
+    if let Telling::News(_) = args.telling {
+        request.caution.usual = USUAL_DRIFT_INTERVAL;
+    }
     // What was reviewed is compared whole.
     request.caution.full |= saved.is_some();
     request.owning.destroy = args.destroy;
     request.owning.drain = args.drain;
     // What is to be deleted was applied somewhere.
     let absent = if args.destroy { Absent::Demand } else { Absent::StartLocal };
-    let connected = match connect(global, &pass::directory(&request), declared_api(&request), absent).await {
-        Ok(connected) => connected,
-        Err(exit) => return exit,
-    };
+    let connected = connect(global, &pass::directory(&request), declared_api(&request), absent).await?;
     pass::settle(&mut request, &connected);
-    let promised = match &saved {
-        Some(saved) => match saved.check(&request, &connected).await {
-            Ok(plan) => Some(plan),
-            Err(exit) => return exit,
-        },
+    let promised = match saved {
+        Some(saved) => Some(saved.check(&request, &connected).await?),
         None => None,
     };
-    let mut prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::Ask).await {
-        Ok(mut prepared) => {
-            prepared.diagnostics.extend(connected.diagnostics);
-            prepared
-        }
-        Err(error) => return pass::failed(&error),
-    };
-    if let Err(error) = prepared.may_destroy() {
-        return pass::failed(&error);
-    }
-    match decide_and_apply(global, &args, &mut prepared, promised.as_ref(), &stop).await {
-        Ok(exit) | Err(exit) => exit,
-    }
+    let mut prepared = Pass::prepare(&request, connected.api.as_ref(), Python::Ask)
+        .await
+        .map_err(|error| Ended::from(pass::failed(&error)))?;
+    prepared.diagnostics.extend(connected.diagnostics);
+    prepared.may_destroy().map_err(|error| Ended::from(pass::failed(&error)))?;
+    decide_and_apply(global, args, &mut prepared, promised.as_ref(), stop).await
 }
 
 async fn decide_and_apply(
@@ -143,13 +197,13 @@ async fn decide_and_apply(
     prepared: &mut Pass<'_>,
     promised: Option<&Plan>,
     stop: &CancellationToken,
-) -> Result<Exit, Exit> {
+) -> Result<Ended, Ended> {
     let known = builds::remembered(prepared);
-    let mut decided = decide(global, prepared, &known).await?;
+    let mut decided = decide(global, args, prepared, &known).await?;
     prepared.foresee(&mut decided).await;
-    pass::show(global, &decided.diagnostics, &prepared.reading.texts);
+    args.show(global, &decided.diagnostics, &prepared.reading.texts);
     let report = prepared.report(&decided, Outcomes::new());
-    if !global.json && !global.quiet {
+    if !global.json && !global.quiet && args.tells_of(&report) {
         output::result(&text::plan(&report, output::look(global, args.full)));
     }
     saved::kept(promised, &decided)?;
@@ -163,7 +217,7 @@ async fn decide_and_apply(
     let mut builds = known.clone();
     if open {
         builds = builds::run(prepared, builds).await.map_err(|error| pass::failed(&error))?;
-        decided = decide(global, prepared, &builds).await?;
+        decided = decide(global, args, prepared, &builds).await?;
         saved::kept(promised, &decided)?;
         if decided.planned.plan.is_empty() {
             return Ok(finish(global, args, prepared, &decided, Sent { built: true, ..Sent::default() }));
@@ -201,18 +255,18 @@ async fn locked(
     mut decided: Decided,
     builds: &Builds,
     locked: Option<(&Guard, Shown)>,
-) -> Result<Exit, Exit> {
+) -> Result<Ended, Ended> {
     let guard = locked.as_ref().map(|(guard, _)| *guard);
     if let Some((_, shown)) = &locked {
         prepared.refresh().await.map_err(|error| pass::failed(&error))?;
-        let again = decide(global, prepared, &shown.known).await?;
+        let again = decide(global, args, prepared, &shown.known).await?;
         let now = prepared.report(&again, Outcomes::new());
         let changed = now.digest != shown.digest;
         if changed && shown.reviewed {
-            return Err(pass::failed(&PassError::Stale { reviewed: shown.digest.clone(), now: now.digest }));
+            return Err(pass::failed(&PassError::Stale { reviewed: shown.digest.clone(), now: now.digest }).into());
         }
         decided = match builds::are_open(prepared, &shown.known) {
-            true => decide(global, prepared, builds).await?,
+            true => decide(global, args, prepared, builds).await?,
             false => again,
         };
         if changed && !global.json && !global.quiet {
@@ -237,15 +291,19 @@ fn interrupted(stop: &CancellationToken) -> Result<(), Exit> {
 }
 
 /// Makes the plan; one that cannot be carried out ends the command.
-async fn decide(global: &Global, prepared: &Pass<'_>, builds: &Builds) -> Result<Decided, Exit> {
+async fn decide(global: &Global, args: &Apply, prepared: &Pass<'_>, builds: &Builds) -> Result<Decided, Ended> {
     let decided = prepared.decide(builds).await.map_err(|error| pass::failed(&error))?;
     if !decided.is_invalid() {
         return Ok(decided);
     }
-    pass::show(global, &decided.diagnostics, &prepared.reading.texts);
+    let news = args.show(global, &decided.diagnostics, &prepared.reading.texts);
     let report = prepared.report(&decided, Outcomes::new());
-    output::result(&if global.json { json(&report, false) } else { pass::refusal(&report.diagnostics) });
-    Err(Exit::Invalid)
+    if global.json {
+        output::result(&args.json(&report, false));
+    } else if news {
+        output::result(&pass::refusal(&report.diagnostics));
+    }
+    Err(Ended { exit: Exit::Invalid, report: Some(report) })
 }
 
 /// Asks unless `--yes` was given. Who destroys has to say what.
@@ -303,27 +361,55 @@ fn progress(global: &Global, length: usize) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
 }
 
-fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: Sent) -> Exit {
+fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: Sent) -> Ended {
     let report = prepared.report(decided, sent.outcomes);
     if global.json {
-        output::result(&json(&report, sent.stopped));
+        output::result(&args.json(&report, sent.stopped));
     } else if sent.built || !report.outcomes.is_empty() {
         output::result(&text::applied(&report, output::look(global, args.full)));
     }
-    match exit_of(&report, args, prepared.request.stop.is_cancelled()) {
+    let exit = match exit_of(&report, args, prepared.request.stop.is_cancelled()) {
         // Everything is in, but not on record.
         Exit::Done | Exit::Pending if sent.stopped => Exit::Partly,
         exit => exit,
-    }
+    };
+    Ended { exit, report: Some(report) }
 }
 
-/// The report, and what stopped the pass before its end.
-fn json(report: &Report, stopped: bool) -> String {
-    let mut json = report.to_json();
-    if let Some(failure) = last_words::failure().filter(|_| stopped) {
-        json["error"] = serde_json::json!(failure);
+impl Apply {
+    /// Whether a plan is worth telling.
+    fn tells_of(&self, report: &Report) -> bool {
+        match self.telling {
+            Telling::Whole => true,
+            Telling::News(_) => !report.plan.changes.is_empty(),
+        }
     }
-    format!("{json:#}")
+
+    /// Shows diagnostics; whether any of them was news.
+    fn show(&self, global: &Global, all: &[Diagnostic], texts: &Texts) -> bool {
+        if let Telling::News(known) = &self.telling {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            if *known == all {
+                return false;
+            }
+            known.clear();
+            known.extend_from_slice(all);
+        }
+        pass::show(global, all, texts);
+        true
+    }
+
+    /// The report, and what stopped the pass before its end. One of many takes a line.
+    fn json(&self, report: &Report, stopped: bool) -> String {
+        let mut json = report.to_json();
+        if let Some(failure) = last_words::failure().filter(|_| stopped) {
+            json["error"] = serde_json::json!(failure);
+        }
+        match self.telling {
+            Telling::Whole => format!("{json:#}"),
+            Telling::News(_) => json.to_string(),
+        }
+    }
 }
 
 fn exit_of(report: &Report, args: &Apply, interrupted: bool) -> Exit {

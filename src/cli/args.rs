@@ -1,5 +1,6 @@
 //! The shape of the command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::manifest::project::{MaxDelete, length_of_time};
     after_help = "Examples:\n  \
         reconcile plan                    what would change, without changing it\n  \
         reconcile apply --yes             apply without asking\n  \
+        reconcile --watch                 keep applying what changes\n  \
+        reconcile --watch --git https://example.org/flows.git --branch main\n  \
         reconcile plan -n 'etl/*' --json  the plan of some deployments, for machines\n  \
         reconcile validate flows/         check the files only\n\n\
         Exit codes: 0 done or nothing to do, 1 failed, 2 changes pending (plan --detailed-exitcode),\n\
@@ -165,6 +168,14 @@ pub struct Global {
     pub log_format: LogFormat,
 }
 
+/// A length of time that one can sleep between two passes.
+fn interval(text: &str) -> Result<Duration, String> {
+    match length_of_time(text)? {
+        length if length >= Duration::from_secs(1) => Ok(length),
+        _ => Err("an interval is at least 1s".to_owned()),
+    }
+}
+
 /// A JSON Schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemaName {
@@ -220,12 +231,62 @@ pub struct Bare {
     /// Wait so long for runs under way of deployments that are to be deleted [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
     pub drain: Option<Duration>,
+    /// Take the files as this commit of the remote repository holds them
+    #[arg(long, value_name = "REV", help_heading = "Remote repository", requires = "url")]
+    pub rev: Option<String>,
+    /// Where the files are, if not on this machine.
+    #[command(flatten)]
+    pub git: GitArgs,
+    /// Whether passes follow one another.
+    #[command(flatten)]
+    pub watch: WatchArgs,
     /// How a pass may rest on the one before.
     #[command(flatten)]
     pub drift: DriftArgs,
     /// What may be taken over and deleted.
     #[command(flatten)]
     pub owning: OwningArgs,
+}
+
+/// A repository that is not on this machine.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Remote repository")]
+pub struct GitArgs {
+    /// Take the files from this repository: an address (https, ssh, user@host:path, file) or a path; the default
+    /// branch unless told otherwise
+    #[arg(long = "git", value_name = "URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub url: Option<String>,
+    /// The tip of this branch
+    #[arg(long, value_name = "BRANCH", requires = "url", conflicts_with_all = ["git_tag", "rev"])]
+    pub branch: Option<String>,
+    /// This tag, or the highest version in a range such as '>=1.2, <2'
+    #[arg(long, value_name = "TAG", requires = "url", conflicts_with = "rev")]
+    pub git_tag: Option<String>,
+    /// The directory of the repository that declares what should be [default: its top]
+    #[arg(long, value_name = "DIR", requires = "url")]
+    pub subdir: Option<String>,
+}
+
+/// Passes that follow one another.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Watching")]
+pub struct WatchArgs {
+    /// Keep reconciling: a pass whenever files change, on SIGHUP, and when the interval is over; implies --yes
+    #[arg(long)]
+    pub watch: bool,
+    /// How long to wait for something to happen before looking again, such as 30s or 5m [default: 60s]
+    #[arg(long, value_name = "DURATION", value_parser = interval, requires = "watch")]
+    pub interval: Option<Duration>,
+    /// Serve a status page, health, metrics and webhooks at this address, such as 127.0.0.1:8484
+    #[arg(long, value_name = "ADDRESS", requires = "watch")]
+    pub listen: Option<SocketAddr>,
+    /// Read from this file what whoever wants to act has to show as bearer token [default: RECONCILE_TOKEN]
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub token_file: Option<PathBuf>,
+    /// Read from this file what webhooks are signed with [default: RECONCILE_WEBHOOK_SECRET]
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub webhook_secret_file: Option<PathBuf>,
 }
 
 /// How much a pass may rest on the one before.
@@ -259,8 +320,11 @@ pub struct Selecting {
     /// Take the files as this commit (or branch, or tag) holds them, not those on disk: to go back
     #[arg(long, value_name = "REV", help_heading = "Selection", conflicts_with = "changed_since")]
     pub rev: Option<String>,
+    /// Where the files are, if not on this machine.
+    #[command(flatten)]
+    pub git: GitArgs,
     /// Only what files touch that changed since this commit; nothing counts as having left git then
-    #[arg(long, value_name = "REV", help_heading = "Selection")]
+    #[arg(long, value_name = "REV", help_heading = "Selection", conflicts_with = "url")]
     pub changed_since: Option<String>,
     /// Fill in block references everywhere, as `prefect deploy` does: secrets are then stored in clear text
     #[arg(long, help_heading = "Selection")]

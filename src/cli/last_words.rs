@@ -1,6 +1,7 @@
 //! Last words: who was asked for JSON answers with JSON, however early a command ends.
 //!
 //! What is said on stderr is remembered here. If a command ends badly and stdout is still empty, it gets that as data.
+//! A pass of `--watch` counts as a command.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use super::exit::Exit;
 use crate::diagnostic::Diagnostic;
 use crate::report::Failure;
 
-/// What this process has said so far. One process runs one command.
+/// What this process has said so far. One process runs one command, or one pass after another.
 static SPOKEN: Mutex<Spoken> = Mutex::new(Spoken { printed: false, failure: None, diagnostics: Vec::new() });
 
 struct Spoken {
@@ -23,6 +24,11 @@ struct Spoken {
 
 fn spoken() -> MutexGuard<'static, Spoken> {
     SPOKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets everything: another pass begins.
+pub fn begin() {
+    *spoken() = Spoken { printed: false, failure: None, diagnostics: Vec::new() };
 }
 
 /// A result was printed.

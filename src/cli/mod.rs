@@ -15,12 +15,14 @@ mod overlay;
 mod pass;
 mod plan;
 mod release;
+mod remote;
 mod render;
 mod saved;
 mod schema;
 mod shell;
 mod status;
 mod validate;
+mod watch;
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -97,6 +99,7 @@ fn wants_json(cli: &Cli) -> bool {
 
 async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
     match cli.command {
+        None if cli.bare.watch.watch => watch::run(&cli.global, cli.bare, stop).await,
         None => apply::run(&cli.global, apply::Apply::from_bare(cli.bare), stop).await,
         Some(Command::Plan(args)) => plan::run(&cli.global, args, stop).await,
         Some(Command::Apply(args)) => apply::run(&cli.global, args.into(), stop).await,

@@ -1,6 +1,7 @@
 //! stdout carries the result, stderr the talk.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
 
@@ -18,8 +19,15 @@ pub fn result(text: &str) {
     }
 }
 
+/// Whether what is said is a line of a log in JSON.
+static LOGS_JSON: AtomicBool = AtomicBool::new(false);
+
 /// Says something on stderr.
 pub fn say(text: &str) {
+    if LOGS_JSON.load(Ordering::Relaxed) {
+        tracing::info!(target: "reconcile::said", "{}", text.trim_end());
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
@@ -57,7 +65,8 @@ pub fn help(text: &str) {
 /// Sets up log lines on stderr.
 pub fn tracing(global: &Global) {
     let level = match global.verbose {
-        0 => "warn",
+        // What would be said anyhow, and each pass of `--watch`, is worth a line.
+        0 => "warn,reconcile::said=info,reconcile::watch=info",
         1 => "reconcile=info",
         _ => "reconcile=debug",
     };
@@ -66,6 +75,7 @@ pub fn tracing(global: &Global) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colour(global, &std::io::stderr()));
+    LOGS_JSON.store(global.log_format == LogFormat::Json, Ordering::Relaxed);
     let _ = match global.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -26,7 +26,8 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
     Ok(Request {
         path: target.path,
         project: global.project.clone(),
-        at: selecting.rev.clone(),
+        at: selecting.rev.clone().filter(|_| selecting.git.url.is_none()),
+        cloned: false,
         guarded: false,
         changed_since: selecting.changed_since.clone(),
         prefect_file: selecting.prefect_file.clone(),
@@ -77,7 +78,7 @@ fn environment() -> std::collections::BTreeMap<String, String> {
 /// How much a pass may rest on the one before, as the flags say.
 pub fn caution(drift: &DriftArgs) -> Caution {
     let cache = crate::local::cache_dir(|name| std::env::var(name).ok());
-    Caution { interval: drift.drift_interval, full: drift.full_compare, cache: Some(cache) }
+    Caution { interval: drift.drift_interval, full: drift.full_compare, cache: Some(cache), ..Caution::default() }
 }
 
 /// Takes what was found when connecting into the request.

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
-use super::{output, pass, saved};
+use super::{output, pass, remote, saved};
 use crate::reconcile::apply::Outcomes;
 use crate::reconcile::builds;
 use crate::reconcile::read::declared_api;
@@ -20,6 +20,10 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
     let mut request = match pass::request(global, &args.selecting, stop) {
         Ok(request) => request,
         Err(sentence) => return super::exit::wrong_usage(&sentence),
+    };
+    let _files = match remote::fetch(&args.selecting, &mut request).await {
+        Ok(files) => files,
+        Err(exit) => return exit,
     };
     request.caution = pass::caution(&args.drift);
     request.owning.destroy = args.destroy;
@@ -81,6 +85,7 @@ fn contradiction(global: &Global, args: &PlanArgs) -> Option<String> {
         ("--profile", global.profile.is_some()),
         ("--local", global.local),
         ("--resolve-secrets", args.selecting.resolve_secrets),
+        ("--git", args.selecting.git.url.is_some()),
     ];
     if let Some((other, _)) = given.iter().find(|(_, given)| *given) {
         return Some(format!("`{flag}` asks no API: leave out `{other}`"));

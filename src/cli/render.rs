@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, RenderArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, wrong_usage};
-use super::{output, pass};
+use super::{output, pass, remote};
 use crate::diagnostic::did_you_mean;
 use crate::model::plan::Action;
 use crate::model::{Key, Kind};
@@ -28,6 +28,10 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
     let mut request = match pass::request(global, &args.selecting, stop) {
         Ok(request) => request,
         Err(sentence) => return wrong_usage(&sentence),
+    };
+    let _files = match remote::fetch(&args.selecting, &mut request).await {
+        Ok(files) => files,
+        Err(exit) => return exit,
     };
     let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::DoWithout).await {
         Ok(connected) => connected,

@@ -315,7 +315,8 @@ impl Versions {
     fn new(pass: &Pass<'_>) -> Self {
         let commit = pass.reading.git.as_ref().map(|git| git.commit());
         let mut environment = pass.request.environment.clone();
-        if let Some(commit) = pass.reading.worktree.commit() {
+        let cloned = commit.as_ref().filter(|_| pass.request.cloned).map(|commit| commit.sha.clone());
+        if let Some(commit) = pass.reading.worktree.commit().or(cloned) {
             version_info::at_commit(&mut environment, &commit);
         }
         Versions { environment, commit, known: BTreeMap::new() }
@@ -331,16 +332,17 @@ impl Versions {
     }
 }
 
-/// `default_pull: git`: the worker clones the origin instead of changing to a directory of this machine.
+/// `default_pull: git`, and always with `--git`: the worker clones the origin instead of changing to a directory of this machine.
 pub(super) fn clone_step(reading: &Reading) -> Option<Tree> {
-    if reading.project.default_pull != DefaultPull::Git {
+    if reading.project.default_pull != DefaultPull::Git && !reading.cloned {
         return None;
     }
     let git = reading.git.as_ref()?;
     let repository = version_info::without_credentials(git.remote_url.as_deref()?);
     let mut inputs = Map::from([("repository".to_owned(), Tree::text(repository))]);
-    if reading.worktree.commit().is_some() {
-        // Going back: the tip of a branch is not what is meant.
+    let pinned = reading.cloned && git.branch == "HEAD";
+    if reading.worktree.commit().is_some() || pinned {
+        // The tip of a branch is not what is meant.
         inputs.insert("commit_sha".to_owned(), Tree::text(&git.commit));
     } else if git.branch != "HEAD" {
         inputs.insert("branch".to_owned(), Tree::text(&git.branch));

@@ -26,10 +26,12 @@ pub mod release;
 mod remember;
 mod renames;
 mod secrets;
+pub mod serve;
 mod sight;
 pub mod status;
 mod things;
 mod usage;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,6 +68,8 @@ pub struct Request {
     /// A commit whose files are read in the place of those of the directory: what is applied, or with `guarded` what
     /// is compared with.
     pub at: Option<String>,
+    /// Whether the directory is that of a repository elsewhere, checked out in the cache: it means nothing to others.
+    pub cloned: bool,
     /// Whether the files are a stranger's: then none that holds settings is read.
     pub guarded: bool,
     /// Only what files touch that changed since this commit is meant.
@@ -125,6 +129,7 @@ impl Request {
             path: self.path.clone(),
             project: self.project.clone(),
             at: self.at.clone(),
+            cloned: self.cloned,
             guarded: self.guarded,
             changed_since: self.changed_since.clone(),
             prefect_file: self.prefect_file.clone(),
@@ -206,6 +211,8 @@ impl<'a> Pass<'a> {
     /// A directory that cannot be read, a wrong use of the selection flags, an API that does not answer.
     pub async fn prepare(request: &'a Request, api: Option<&'a Api>, python: Python) -> Result<Self, PassError> {
         let mut reading = read::read(request)?;
+        let (span, commit) = (tracing::Span::current(), reading.git.as_ref().map(|git| &git.commit));
+        span.record("scope", &reading.scope).record("commit", commit);
         if let Some(revision) = &request.changed_since {
             changed::narrow(&mut reading, request, revision)?;
         }

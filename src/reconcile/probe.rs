@@ -26,6 +26,8 @@ pub struct Caution {
     /// How long after a full comparison the next one is due; `None` if the project says. Zero: every pass compares
     /// everything, and nothing is remembered.
     pub interval: Option<Duration>,
+    /// The same where the project says nothing.
+    pub usual: Duration,
     /// Whether everything is compared whatever is remembered.
     pub full: bool,
     /// The cache directory; without one nothing is remembered.
@@ -50,7 +52,8 @@ pub(super) struct Recall {
 impl Recall {
     /// `None` where nothing is remembered: no interval, or a pass that does not see the whole.
     pub fn open(request: &Request, reading: &Reading, api: &Api, now: Timestamp) -> Option<Recall> {
-        let interval = request.caution.interval.unwrap_or(reading.project.drift_interval);
+        let usual = Some(reading.project.drift_interval).filter(|interval| !interval.is_zero());
+        let interval = request.caution.interval.or(usual).unwrap_or(request.caution.usual);
         let whole = reading.complete && reading.project.ledger && request.at.is_none();
         let plain = request.selection == Default::default() || request.selection == all();
         if interval.is_zero() || !whole || !plain || request.guarded || request.changed_since.is_some() {

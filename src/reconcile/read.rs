@@ -32,6 +32,8 @@ pub struct Reading {
     pub scope: String,
     /// The git repository around the directory.
     pub git: Option<GitFacts>,
+    /// Whether the directory means nothing to others: it lies in the cache.
+    pub cloned: bool,
     /// The files that declare deployments.
     pub files: Vec<PrefectFile>,
     /// Objects of the other kinds, as their files declare them.
@@ -71,6 +73,7 @@ impl Reading {
             project: self.project.clone(),
             scope: self.scope.clone(),
             git: self.git.clone(),
+            cloned: self.cloned,
             files: Vec::new(),
             items: Vec::new(),
             file_count: texts.len(),
@@ -182,6 +185,7 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
         project,
         scope,
         git,
+        cloned: request.cloned,
         files,
         items,
         file_count,

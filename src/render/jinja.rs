@@ -1,4 +1,4 @@
-//! Jinja for our own templates: reports and the files we write, strict and unescaped.
+//! Jinja for our own templates: reports and the files we write, strict, and unescaped but for HTML.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
@@ -21,8 +21,8 @@ pub struct RenderError {
 
 /// Renders a template with a mapping as its context.
 ///
-/// A name that the context does not have is an error wherever it is used. Nothing is escaped: values that others
-/// chose go through the filters `code`, `fence`, `md_escape` or `html_code`, see [`super::markdown`]. A line that holds nothing
+/// A name that the context does not have is an error wherever it is used. In a template whose name ends in `.html`
+/// everything is escaped that is not marked `safe`. In others nothing is: values that others chose go through the filters `code`, `fence`, `md_escape` or `html_code`, see [`super::markdown`]. A line that holds nothing
 /// but a `{% block %}` leaves no trace, and the template's last newline stays. `{{ n | plural("change", "changes") }}`
 /// gives the word for a count. Mappings keep the order of the context.
 ///
@@ -42,7 +42,7 @@ pub fn render(name: &str, template: &str, context: &Value) -> Result<String, Ren
 fn environment() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_auto_escape_callback(|_| AutoEscape::None);
+    env.set_auto_escape_callback(|name| if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None });
     env.set_syntax(
         SyntaxConfig::builder()
             .trim_blocks(true)

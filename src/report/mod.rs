@@ -5,6 +5,7 @@ pub mod drift;
 mod failure;
 pub mod github;
 pub mod markdown;
+pub mod page;
 pub mod sarif;
 pub mod schema;
 pub mod status;

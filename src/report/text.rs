@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use similar::TextDiff;
 
 use super::{Outcome, Report, count};
+use crate::diagnostic::Severity;
 use crate::model::plan::{Action, Change, FieldChange, Held, Summary};
 use crate::model::{Key, Kind, Tree};
 
@@ -59,6 +60,22 @@ pub fn applied(report: &Report, look: Look) -> String {
     if !out.is_empty() {
         out.push('\n');
     }
+    let _ = writeln!(out, "{}", sum(report));
+    out
+}
+
+/// A pass in one line.
+pub fn line(report: &Report) -> String {
+    let errors = report.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    match (errors, report.outcomes.is_empty()) {
+        (0, true) => format!("{}   {}", plan_summary(&report.summary()), cost(report)),
+        (0, false) => sum(report),
+        _ => format!("Invalid: {}; nothing was written.", count(errors, "error", "errors")),
+    }
+}
+
+/// `Applied: 2 applied, 1 unchanged.   6 reads, 8 writes, 1.4 s`
+fn sum(report: &Report) -> String {
     let (done, failed, skipped) = report.tally();
     let mut parts = vec![format!("{done} applied")];
     for (n, word) in [(failed, "failed"), (skipped, "skipped"), (report.plan.held.len() + report.held_late(), "held")] {
@@ -73,8 +90,7 @@ pub fn applied(report: &Report, look: Look) -> String {
         (0, _, _) => "Failed",
         _ => "Partly applied",
     };
-    let _ = writeln!(out, "{word}: {}.   {}", parts.join(", "), cost(report));
-    out
+    format!("{word}: {}.   {}", parts.join(", "), cost(report))
 }
 
 /// `shop  main@3f2c1a9  →  http://127.0.0.1:4200/api (Prefect 3.8.8)`

@@ -86,6 +86,16 @@ pub enum SourceError {
         /// Whether the clone holds only the last commits; none where there is no git at all.
         shallow: Option<bool>,
     },
+    /// A repository elsewhere cannot be had.
+    #[error("fetch {url}: {message}")]
+    Remote {
+        /// Its address, without credentials.
+        url: String,
+        /// What happened.
+        message: String,
+        /// The next step.
+        help: Option<&'static str>,
+    },
     /// The git repository cannot be read.
     #[error("read the git repository of `{path}`: {message}")]
     Git {
@@ -120,6 +130,7 @@ impl SourceError {
             SourceError::Missing { .. } => Some(
                 "give the directory that declares what should be, a file in it, or an entrypoint `file.py:flow`".to_owned(),
             ),
+            SourceError::Remote { help, .. } => help.map(str::to_owned),
             SourceError::Open { .. }
             | SourceError::NotASource { .. }
             | SourceError::Glob(_)
@@ -150,6 +161,7 @@ impl SourceError {
             | SourceError::TooLarge { .. }
             | SourceError::Private { .. }
             | SourceError::Revision { .. }
+            | SourceError::Remote { .. }
             | SourceError::Git { .. } => false,
         }
     }

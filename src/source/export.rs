@@ -58,27 +58,12 @@ impl Worktree {
 impl super::revision::Revision {
     /// Makes a repository in an empty directory whose checked-out commit is this one.
     fn check_out(&self, dir: &Path) -> Result<(), String> {
-        use git2::build::CheckoutBuilder;
-        use git2::{Repository, RepositoryInitOptions};
-
         let git = |error: git2::Error| error.message().to_owned();
-        let io = |error: std::io::Error| error.to_string();
         let from = self.repository();
-        // Templates may bring hooks.
-        let init = Repository::init_opts(dir, RepositoryInitOptions::new().external_template(false)).map_err(git)?;
-        let objects = from.commondir().join("objects").canonicalize().map_err(io)?;
-        std::fs::create_dir_all(init.path().join("objects/info")).map_err(io)?;
-        let mut line = objects.into_os_string().into_encoded_bytes();
-        line.push(b'\n');
-        std::fs::write(init.path().join("objects/info/alternates"), line).map_err(io)?;
-        if from.is_shallow() {
-            std::fs::copy(from.commondir().join("shallow"), init.path().join("shallow")).map_err(io)?;
-        }
-        let repo = Repository::open(dir).map_err(git)?;
+        let repo = begin(&from, dir)?;
         let (commit, _) = self.ids();
-        let commit = repo.find_commit(commit).map_err(git)?;
-        repo.checkout_tree(commit.as_object(), Some(CheckoutBuilder::new().force())).map_err(git)?;
-        repo.set_head_detached(commit.id()).map_err(git)?;
+        check_out(&repo, commit, git2::build::CheckoutBuilder::new().force()).map_err(git)?;
+        repo.set_head_detached(commit).map_err(git)?;
         for tag in from.references_glob("refs/tags/*").map_err(git)?.flatten() {
             // A tag that cannot be taken over is no reason to stop.
             if let (Ok(name), Some(target)) = (std::str::from_utf8(tag.name_bytes()), tag.target()) {
@@ -91,4 +76,36 @@ impl super::revision::Revision {
         }
         Ok(())
     }
+}
+
+/// A repository in a directory whose objects are those of another one; it is made if there is none.
+#[cfg(feature = "git")]
+pub(super) fn begin(from: &git2::Repository, dir: &Path) -> Result<git2::Repository, String> {
+    let git = |error: git2::Error| error.message().to_owned();
+    let io = |error: std::io::Error| error.to_string();
+    // Templates may bring hooks.
+    let mut options = git2::RepositoryInitOptions::new();
+    let init = git2::Repository::init_opts(dir, options.external_template(false)).map_err(git)?;
+    let objects = from.commondir().join("objects").canonicalize().map_err(io)?;
+    std::fs::create_dir_all(init.path().join("objects/info")).map_err(io)?;
+    let mut line = objects.into_os_string().into_encoded_bytes();
+    line.push(b'\n');
+    std::fs::write(init.path().join("objects/info/alternates"), line).map_err(io)?;
+    let shallow = init.path().join("shallow");
+    if from.is_shallow() {
+        std::fs::copy(from.commondir().join("shallow"), shallow).map_err(io)?;
+    } else if shallow.exists() {
+        std::fs::remove_file(shallow).map_err(io)?;
+    }
+    git2::Repository::open(dir).map_err(git)
+}
+
+/// Writes the files of a commit.
+#[cfg(feature = "git")]
+pub(super) fn check_out(
+    repo: &git2::Repository,
+    commit: git2::Oid,
+    options: &mut git2::build::CheckoutBuilder<'_>,
+) -> Result<(), git2::Error> {
+    repo.checkout_tree(repo.find_commit(commit)?.as_object(), Some(options))
 }

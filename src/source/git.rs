@@ -74,6 +74,48 @@ pub(super) fn facts_at(
     }))
 }
 
+/// Git's own directory for the work tree around a directory: that which holds `HEAD` and `index`.
+#[cfg(feature = "git")]
+pub(super) fn directory(dir: &Path) -> Option<PathBuf> {
+    libgit::open(dir).ok().flatten().map(|repo| repo.path().to_owned())
+}
+
+/// Built without git: nothing is known of any repository.
+#[cfg(not(feature = "git"))]
+pub(super) fn directory(_dir: &Path) -> Option<PathBuf> {
+    None
+}
+
+/// What git is in the middle of in the work tree around a directory, such as `a rebase`: until it is through, the
+/// files are those of no commit that anybody means.
+#[cfg(feature = "git")]
+pub fn under_way(dir: &Path) -> Option<&'static str> {
+    use git2::RepositoryState as State;
+    let repo = libgit::open(dir).ok().flatten()?;
+    match repo.state() {
+        State::Clean => is_fresh(&repo.path().join("index.lock")).then_some("another command"),
+        State::Merge => Some("a merge"),
+        State::Revert | State::RevertSequence => Some("a revert"),
+        State::CherryPick | State::CherryPickSequence => Some("a cherry-pick"),
+        State::Bisect => Some("a bisection"),
+        State::Rebase | State::RebaseInteractive | State::RebaseMerge | State::ApplyMailboxOrRebase => Some("a rebase"),
+        State::ApplyMailbox => Some("the applying of patches"),
+    }
+}
+
+/// Whether a lock is there and not left behind: a command that is killed leaves it for ever.
+#[cfg(feature = "git")]
+fn is_fresh(lock: &Path) -> bool {
+    let age = lock.metadata().and_then(|meta| meta.modified()).map(|time| time.elapsed());
+    age.is_ok_and(|age| age.is_ok_and(|age| age < std::time::Duration::from_secs(10)))
+}
+
+/// Built without git: nothing is known of any repository.
+#[cfg(not(feature = "git"))]
+pub fn under_way(_dir: &Path) -> Option<&'static str> {
+    None
+}
+
 #[cfg(feature = "git")]
 fn told(dir: &Path, status: bool) -> (Option<GitFacts>, Vec<Diagnostic>) {
     match libgit::open(dir).and_then(|repo| repo.map_or(Ok(None), |repo| libgit::facts(&repo, dir, status))) {

@@ -3,12 +3,14 @@
 
 pub mod chaos;
 pub mod fixture;
+pub mod git_server;
 pub mod http;
 pub mod offline;
 pub mod postgres;
 pub mod project;
 pub mod proxy;
 pub mod server;
+pub mod watcher;
 pub mod workspace;
 
 pub use server::Server;

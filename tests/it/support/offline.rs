@@ -33,6 +33,7 @@ pub fn request(dir: &Dir) -> Request {
         path: dir.to_owned(),
         project: None,
         at: None,
+        cloned: false,
         guarded: false,
         changed_since: None,
         prefect_file: None,

@@ -1,0 +1,193 @@
+//! `reconcile --watch`: one pass after another, until asked to stop.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::apply::{Apply, Ended, one_pass};
+use super::args::{Bare, Global, LogFormat, WatchArgs};
+use super::exit::{Exit, failed, wrong_usage};
+use super::{last_words, output, pass};
+use crate::reconcile::serve::{self, Board, Keys, Noted, Verdict};
+use crate::reconcile::watch::{self, Turn, Waker};
+use crate::report::text;
+use crate::source::{Events, git};
+
+/// How long to sleep unless told otherwise.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Runs until asked to stop.
+pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
+    let args = bare.watch.clone();
+    let apply = Apply::of_watch(bare);
+    let path = match pass::request(global, apply.selecting(), stop.clone()) {
+        Ok(request) => Some(pass::directory(&request)).filter(|_| apply.selecting().git.url.is_none()),
+        Err(sentence) => return wrong_usage(&sentence),
+    };
+    let (waker, woken) = Waker::new();
+    let board = Board::default();
+    let _served = match listen(&args, &board, &waker).await {
+        Ok(served) => served,
+        Err(exit) => return exit,
+    };
+    let _hangups = Ends(tokio::spawn(waker.clone().on_hangup()).abort_handle());
+    let _events = path.as_ref().and_then(|path| files(path, &waker));
+    let mut watching =
+        Watching { global, apply, board, stop: stop.clone(), path: path.as_deref(), waits_for: None, slept: false };
+    let interval = args.interval.unwrap_or(INTERVAL);
+    watch::run(interval, woken, &stop, async |retry| watching.turn(retry).await).await;
+    Exit::Done
+}
+
+/// Ends a task when dropped.
+struct Ends(AbortHandle);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Serves the status page, if an address was given.
+async fn listen(args: &WatchArgs, board: &Board, waker: &Waker) -> Result<Option<Ends>, Exit> {
+    let Some(address) = args.listen else { return Ok(None) };
+    let keys = Keys {
+        token: secret(args.token_file.as_ref(), "RECONCILE_TOKEN")?,
+        webhook_secret: secret(args.webhook_secret_file.as_ref(), "RECONCILE_WEBHOOK_SECRET")?,
+    };
+    let taken = |error: std::io::Error| failed(&format!("nothing can be served at {address}: {error}"));
+    let listener = TcpListener::bind(address).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    output::say(&format!("the status page is at http://{address}/"));
+    let serving = serve::run(listener, board.clone(), waker.clone(), keys);
+    Ok(Some(Ends(tokio::spawn(serving).abort_handle())))
+}
+
+/// A secret of a file or else of the environment. An empty one would let everybody in.
+fn secret(file: Option<&PathBuf>, variable: &str) -> Result<Option<String>, Exit> {
+    let (text, from) = match file {
+        Some(file) => match std::fs::read_to_string(file) {
+            Ok(text) => (text, file.display().to_string()),
+            Err(error) => return Err(failed(&format!("{} cannot be read: {error}", file.display()))),
+        },
+        None => match std::env::var(variable) {
+            Ok(text) => (text, variable.to_owned()),
+            Err(_) => return Ok(None),
+        },
+    };
+    match text.trim() {
+        "" => Err(wrong_usage(&format!("the secret of {from} is empty"))),
+        text => Ok(Some(text.to_owned())),
+    }
+}
+
+/// Watches the files. Where that cannot be done the interval has to do.
+fn files(path: &Path, waker: &Waker) -> Option<Events> {
+    let waker = waker.clone();
+    match Events::watch(path, move || waker.wake()) {
+        Ok(events) => Some(events),
+        Err(sentence) => {
+            output::say(&format!("{sentence}; they are found when the interval is over"));
+            None
+        }
+    }
+}
+
+struct Watching<'a> {
+    global: &'a Global,
+    apply: Apply,
+    board: Board,
+    stop: CancellationToken,
+    /// The directory, if it is one of this machine.
+    path: Option<&'a Path>,
+    /// What git was in the middle of when we last looked.
+    waits_for: Option<&'static str>,
+    /// Whether the last turn was left out.
+    slept: bool,
+}
+
+impl Watching<'_> {
+    async fn turn(&mut self, retry: Duration) -> Turn {
+        if self.is_suspended() {
+            return Turn::Settled;
+        }
+        if self.must_wait() {
+            return Turn::TooEarly;
+        }
+        last_words::begin();
+        let (began, clock) = (Timestamp::now(), Instant::now());
+        let ended = one_pass(self.global, &self.apply, None, &self.stop).await;
+        if let Some(owed) = last_words::owed(ended.exit).filter(|_| self.global.json) {
+            output::result(&owed.to_string());
+        }
+        if self.stop.is_cancelled() && ended.exit == Exit::Interrupted {
+            return Turn::Settled;
+        }
+        let verdict = match ended.exit {
+            Exit::Done | Exit::Pending => Verdict::InSync,
+            Exit::Invalid => Verdict::Invalid,
+            Exit::Partly => Verdict::Partly,
+            Exit::Failed | Exit::Stale | Exit::Usage | Exit::Interrupted => Verdict::Failed,
+        };
+        let failure = last_words::failure().filter(|_| verdict == Verdict::Failed || verdict == Verdict::Partly);
+        self.board.note(&Noted { verdict, report: ended.report.as_ref(), failure, began, took: clock.elapsed() });
+        // Only other files can help those that are invalid.
+        let again = matches!(verdict, Verdict::Failed | Verdict::Partly);
+        self.tell(&ended, again.then_some(retry));
+        if again { Turn::Failed } else { Turn::Settled }
+    }
+
+    fn is_suspended(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.slept, self.board.is_suspended());
+        match (before, self.slept) {
+            (false, true) => self.line("suspended: nothing is done until it is resumed", None, None),
+            (true, false) => self.line("resumed", None, None),
+            (true, true) | (false, false) => {}
+        }
+        self.slept
+    }
+
+    /// Whether git is in the middle of something: then the files are those of no commit that anybody means.
+    fn must_wait(&mut self) -> bool {
+        let found = self.path.and_then(git::under_way);
+        if let Some(what) = found.filter(|_| found != self.waits_for) {
+            self.line(&format!("waiting until {what} of git is through"), None, None);
+        }
+        self.waits_for = found;
+        found.is_some()
+    }
+
+    fn tell(&self, ended: &Ended, retry: Option<Duration>) {
+        let mut words = match &ended.report {
+            Some(report) => text::line(report),
+            None => last_words::failure().map_or_else(|| "failed".to_owned(), |failure| failure.message),
+        };
+        if let Some(retry) = retry {
+            words.push_str(&format!("; trying again in {} s", retry.as_secs()));
+        }
+        let report = ended.report.as_ref();
+        let commit = report.and_then(|report| report.source.commit.as_deref());
+        self.line(&words, report.map(|report| report.scope.as_str()), commit);
+    }
+
+    /// One line on stderr, for people or for machines.
+    fn line(&self, words: &str, scope: Option<&str>, commit: Option<&str>) {
+        match self.global.log_format {
+            LogFormat::Json => tracing::info!(target: "reconcile::watch", scope, commit, "{words}"),
+            LogFormat::Text if self.global.quiet => {}
+            LogFormat::Text => {
+                let of = scope.map(|scope| format!("{}{}  ", text::printable(scope), at(commit))).unwrap_or_default();
+                output::say(&format!("{}  {of}{words}", Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ")));
+            }
+        }
+    }
+}
+
+/// `@3f2c1a9`
+fn at(commit: Option<&str>) -> String {
+    commit.map(|commit| format!("@{}", commit.get(..7).unwrap_or(commit))).unwrap_or_default()
+}

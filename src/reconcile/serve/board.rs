@@ -1,0 +1,225 @@
+//! `Board`: what the loop has done so far, for whoever asks while it goes on.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::report::{Failure, Outcome, Report, text};
+
+/// So many passes are remembered one by one.
+const REMEMBERED: usize = 50;
+
+/// How a pass ended, for a loop that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything is as git says, but for what was held back.
+    InSync,
+    /// Some of it is in, some is not.
+    Partly,
+    /// It came to nothing.
+    Failed,
+    /// The files are invalid.
+    Invalid,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 4] = [Verdict::InSync, Verdict::Partly, Verdict::Failed, Verdict::Invalid];
+
+    /// The word in metrics and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::InSync => "in_sync",
+            Verdict::Partly => "partly",
+            Verdict::Failed => "failed",
+            Verdict::Invalid => "invalid",
+        }
+    }
+}
+
+/// One pass, as the loop tells it.
+pub struct Noted<'a> {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What there is to tell.
+    pub report: Option<&'a Report>,
+    /// Why there is no more.
+    pub failure: Option<Failure>,
+    /// When it began.
+    pub began: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What everybody sees. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Board {
+    inner: Arc<Mutex<Inner>>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub started: Timestamp,
+    pub suspended: bool,
+    /// The last report, and the last one that changed something.
+    pub report: Option<Value>,
+    pub changes: Option<(Timestamp, Value)>,
+    pub failure: Option<Failure>,
+    pub verdict: Option<Verdict>,
+    pub history: VecDeque<Value>,
+    pub counts: Counts,
+}
+
+/// What metrics are made of.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub passes: BTreeMap<&'static str, u64>,
+    pub seconds: f64,
+    pub last_seconds: f64,
+    pub last: Option<Timestamp>,
+    pub last_success: Option<Timestamp>,
+    pub reads: u64,
+    pub writes: u64,
+    /// By action and result.
+    pub changes: BTreeMap<(String, &'static str), u64>,
+    pub drift: u64,
+    pub webhooks: BTreeMap<&'static str, u64>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        let inner = Inner {
+            started: Timestamp::now(),
+            suspended: false,
+            report: None,
+            changes: None,
+            failure: None,
+            verdict: None,
+            history: VecDeque::new(),
+            counts: Counts::default(),
+        };
+        Board { inner: Arc::new(Mutex::new(inner)), changed: watch::channel(0).0 }
+    }
+}
+
+impl Board {
+    pub(super) fn look(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whenever something changes.
+    pub(super) fn listen(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|version| *version += 1);
+    }
+
+    /// Whether passes are to be left out.
+    pub fn is_suspended(&self) -> bool {
+        self.look().suspended
+    }
+
+    /// Leaves passes out from now on, or no longer.
+    pub fn suspend(&self, suspended: bool) {
+        self.look().suspended = suspended;
+        self.tell();
+    }
+
+    pub(super) fn count_webhook(&self, result: &'static str) {
+        *self.look().counts.webhooks.entry(result).or_default() += 1;
+    }
+
+    /// A pass is over.
+    pub fn note(&self, pass: &Noted<'_>) {
+        {
+            let mut inner = self.look();
+            inner.count(pass);
+            inner.history.push_front(entry(pass));
+            inner.history.truncate(REMEMBERED);
+            inner.verdict = Some(pass.verdict);
+            inner.failure.clone_from(&pass.failure);
+            if let Some(report) = pass.report {
+                let json = report.to_json();
+                if !report.outcomes.is_empty() {
+                    inner.changes = Some((pass.began, json.clone()));
+                }
+                inner.report = Some(json);
+            }
+        }
+        self.tell();
+    }
+
+    /// All of it as data.
+    pub fn to_json(&self) -> Value {
+        let inner = self.look();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "started": shown(inner.started),
+            "state": inner.verdict.map_or("starting", Verdict::word),
+            "suspended": inner.suspended,
+            "error": inner.failure,
+            "report": inner.report,
+            "changed": inner.changes.as_ref().map(|(at, report)| json!({"at": shown(*at), "report": report})),
+            "history": inner.history,
+        })
+    }
+}
+
+impl Inner {
+    fn count(&mut self, pass: &Noted<'_>) {
+        let counts = &mut self.counts;
+        *counts.passes.entry(pass.verdict.word()).or_default() += 1;
+        counts.last_seconds = pass.took.as_secs_f64();
+        counts.seconds += counts.last_seconds;
+        counts.last = Some(pass.began);
+        if pass.verdict == Verdict::InSync {
+            counts.last_success = Some(pass.began);
+        }
+        let Some(report) = pass.report else { return };
+        counts.reads += report.requests.read;
+        counts.writes += report.requests.write;
+        let changes: BTreeMap<_, _> = report.plan.changes.iter().map(|change| (&change.key, change)).collect();
+        for (key, outcome) in &report.outcomes {
+            let Some(change) = changes.get(key) else { continue };
+            let result = match outcome {
+                Outcome::Done => "done",
+                Outcome::Failed(_) => "failed",
+                Outcome::Skipped(_) => "skipped",
+                Outcome::Held(_) => "held",
+            };
+            let action = serde_json::to_value(change.action).ok();
+            let action = action.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+            *counts.changes.entry((action, result)).or_default() += 1;
+            counts.drift += u64::from(change.because == crate::model::plan::Because::Drift);
+        }
+    }
+}
+
+/// One line of the history.
+fn entry(pass: &Noted<'_>) -> Value {
+    let words = match (pass.report, &pass.failure) {
+        (_, Some(failure)) => failure.message.clone(),
+        (Some(report), None) => text::line(report),
+        (None, None) => String::new(),
+    };
+    json!({
+        "at": shown(pass.began),
+        "seconds": (pass.took.as_secs_f64() * 1000.0).round() / 1000.0,
+        "state": pass.verdict.word(),
+        "commit": pass.report.and_then(|report| report.source.commit.clone()),
+        "summary": words,
+    })
+}
+
+fn shown(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,89 @@
+//! The board in the text format of Prometheus.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::board::{Board, Verdict};
+
+/// Everything that is counted. Labels are few: no object and no commit but the last one is named.
+pub(super) fn text(board: &Board) -> String {
+    let inner = board.look();
+    let counts = &inner.counts;
+    let mut out = Text(String::new());
+    let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    out.metric("info", "gauge", "The version that runs.", [(version, 1.0)]);
+    let passes = Verdict::ALL.map(Verdict::word);
+    let passes = passes.map(|word| (format!("{{result=\"{word}\"}}"), number(counts.passes.get(word))));
+    out.metric("passes_total", "counter", "Passes by how they ended.", passes);
+    out.metric("pass_duration_seconds_total", "counter", "Seconds that all passes took.", one(counts.seconds));
+    out.metric("last_pass_duration_seconds", "gauge", "Seconds that the last pass took.", one(counts.last_seconds));
+    let seconds = |at: Option<Timestamp>| one(at.map_or(0.0, |at| at.as_second() as f64));
+    out.metric(
+        "last_pass_timestamp_seconds",
+        "gauge",
+        "When the last pass began; 0 if none did.",
+        seconds(counts.last),
+    );
+    let last = seconds(counts.last_success);
+    out.metric(
+        "last_success_timestamp_seconds",
+        "gauge",
+        "When the last pass began that went well; 0 if none did.",
+        last,
+    );
+    let in_sync = inner.verdict == Some(Verdict::InSync);
+    out.metric("in_sync", "gauge", "Whether the last pass left everything as git says.", one(f64::from(in_sync)));
+    out.metric("suspended", "gauge", "Whether passes are left out.", one(f64::from(inner.suspended)));
+    let changes = counts
+        .changes
+        .iter()
+        .map(|((action, result), n)| (format!("{{action=\"{action}\",result=\"{result}\"}}"), number(Some(n))));
+    out.metric("changes_total", "counter", "Changes by action and what became of them.", changes);
+    out.metric(
+        "drift_total",
+        "counter",
+        "Changes that undid what somebody did on the API.",
+        one(number(Some(&counts.drift))),
+    );
+    let requests = [("read", counts.reads), ("write", counts.writes)];
+    let requests = requests.map(|(kind, n)| (format!("{{kind=\"{kind}\"}}"), number(Some(&n))));
+    out.metric("api_requests_total", "counter", "Requests to the API.", requests);
+    let webhooks = ["accepted", "replayed", "forged", "too_large"];
+    let webhooks = webhooks.map(|word| (format!("{{result=\"{word}\"}}"), number(counts.webhooks.get(word))));
+    out.metric("webhooks_total", "counter", "Webhooks by what they were.", webhooks);
+    if let Some(report) = &inner.report {
+        let summary = |name: &str| report["summary"][name].as_f64().unwrap_or_default();
+        let objects = ["unchanged", "held"].map(|name| (format!("{{state=\"{name}\"}}"), summary(name)));
+        out.metric("objects", "gauge", "Objects as of the last pass.", objects);
+        let text = |value: &serde_json::Value| escaped(value.as_str().unwrap_or_default());
+        let labels =
+            format!("{{scope=\"{}\",commit=\"{}\"}}", text(&report["scope"]), text(&report["source"]["commit"]));
+        out.metric("commit_info", "gauge", "What the last pass read.", [(labels, 1.0)]);
+    }
+    out.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn metric(&mut self, name: &str, kind: &str, help: &str, samples: impl IntoIterator<Item = (String, f64)>) {
+        let _ = writeln!(self.0, "# HELP reconcile_{name} {help}\n# TYPE reconcile_{name} {kind}");
+        for (labels, value) in samples {
+            let _ = writeln!(self.0, "reconcile_{name}{labels} {value}");
+        }
+    }
+}
+
+fn one(value: f64) -> [(String, f64); 1] {
+    [(String::new(), value)]
+}
+
+/// Exact below 2⁵³.
+fn number(count: Option<&u64>) -> f64 {
+    count.map_or(0.0, |count| *count as f64)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

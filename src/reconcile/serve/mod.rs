@@ -1,0 +1,240 @@
+//! What a loop says over HTTP while it goes on, and who may wake it: health, metrics, webhooks, the status page.
+//!
+//! | path | |
+//! |---|---|
+//! | `GET /` | the status page |
+//! | `GET /status.json` | the same as data |
+//! | `GET /events` | server-sent events: one whenever the page changes |
+//! | `GET /healthz`, `GET /readyz` | whether the process lives; whether the last pass went well |
+//! | `GET /metrics` | for Prometheus |
+//! | `POST /webhook` | look again, signed by a forge |
+//! | `POST /reconcile`, `/suspend`, `/resume` | with the bearer token |
+
+mod board;
+mod hooks;
+mod metrics;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use axum::{Router, serve};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use board::{Board, Noted, Verdict};
+
+use super::watch::Waker;
+use crate::report::page;
+use hooks::{Delivery, Hooks};
+
+/// No webhook has a larger body, in bytes.
+const LARGEST_WEBHOOK: usize = 5 << 20;
+/// So many pages may listen at once.
+const MOST_LISTENERS: usize = 64;
+
+/// Who may do what.
+#[derive(Clone, Default)]
+pub struct Keys {
+    /// Who shows this as bearer may act; nobody may if there is none.
+    pub token: Option<String>,
+    /// What webhooks are signed with; none is taken if there is none.
+    pub webhook_secret: Option<String>,
+}
+
+struct House {
+    board: Board,
+    waker: Waker,
+    token: Option<String>,
+    hooks: Option<Hooks>,
+    listeners: AtomicUsize,
+    /// Whether only this machine can reach us. Then names of other machines are refused: a page of theirs that a
+    /// browser here has open could otherwise reach us under its own name.
+    loopback: bool,
+}
+
+/// Serves until dropped.
+pub async fn run(listener: TcpListener, board: Board, waker: Waker, keys: Keys) {
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let hooks = keys.webhook_secret.as_deref().map(Hooks::new);
+    let house = House { board, waker, token: keys.token, hooks, listeners: AtomicUsize::new(0), loopback };
+    let house = Arc::new(house);
+    let router = Router::new()
+        .route("/", get(status_page))
+        .route("/status.json", get(status))
+        .route("/events", get(events))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics_text))
+        .route("/webhook", post(webhook))
+        .route("/reconcile", post(reconcile))
+        .route("/suspend", post(suspend))
+        .route("/resume", post(resume))
+        .layer(middleware::from_fn_with_state(Arc::clone(&house), guard))
+        .with_state(house);
+    if let Err(error) = serve(listener, router).await {
+        tracing::error!(%error, "nothing is served any more");
+    }
+}
+
+type Our = State<Arc<House>>;
+
+/// Refuses names that are not ours, and forbids browsers what no page of ours needs.
+async fn guard(State(house): Our, request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if house.loopback && !is_local(host) {
+        return (StatusCode::MISDIRECTED_REQUEST, "this is served to this machine alone\n").into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", axum::http::HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", axum::http::HeaderValue::from_static("no-referrer"));
+    headers.entry(CACHE_CONTROL).or_insert(axum::http::HeaderValue::from_static("no-store"));
+    response
+}
+
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+async fn status_page(State(house): Our) -> Response {
+    let policy = [(CONTENT_SECURITY_POLICY, page::policy())];
+    (policy, Html(page::status(&house.board.to_json()))).into_response()
+}
+
+async fn status(State(house): Our) -> Response {
+    Json(house.board.to_json()).into_response()
+}
+
+async fn readiness(State(house): Our) -> Response {
+    let verdict = house.board.look().verdict;
+    let code = match verdict {
+        Some(Verdict::InSync) => StatusCode::OK,
+        Some(Verdict::Partly | Verdict::Failed | Verdict::Invalid) | None => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, format!("{}\n", verdict.map_or("starting", Verdict::word))).into_response()
+}
+
+async fn metrics_text(State(house): Our) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::text(&house.board)).into_response()
+}
+
+/// One event whenever the board changes.
+async fn events(State(house): Our) -> Response {
+    let Some(place) = Place::take(&house) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many are listening\n").into_response();
+    };
+    Sse::new(stream(house.board.listen(), place)).keep_alive(KeepAlive::default()).into_response()
+}
+
+fn stream(changes: watch::Receiver<u64>, place: Place) -> impl Stream<Item = Result<Event, Infallible>> {
+    unfold((changes, place), async |(mut changes, place)| {
+        changes.changed().await.ok()?;
+        let version = *changes.borrow_and_update();
+        Some((Ok(Event::default().event("pass").data(version.to_string())), (changes, place)))
+    })
+}
+
+/// A place among the listeners, given back when dropped.
+struct Place(Arc<House>);
+
+impl Place {
+    fn take(house: &Arc<House>) -> Option<Place> {
+        let before = house.listeners.fetch_add(1, Ordering::SeqCst);
+        let place = Place(Arc::clone(house));
+        (before < MOST_LISTENERS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.listeners.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn webhook(State(house): Our, headers: HeaderMap, body: Body) -> Response {
+    let Some(hooks) = &house.hooks else {
+        return (StatusCode::NOT_FOUND, "webhooks are taken only where a secret for them was given\n").into_response();
+    };
+    let Ok(Ok(body)) = tokio::time::timeout(Duration::from_secs(30), to_bytes(body, LARGEST_WEBHOOK)).await else {
+        house.board.count_webhook("too_large");
+        return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or never ends\n").into_response();
+    };
+    match hooks.judge(&headers, &body) {
+        Delivery::Good => {
+            house.board.count_webhook("accepted");
+            house.waker.wake();
+            (StatusCode::ACCEPTED, "looking again\n").into_response()
+        }
+        Delivery::Replayed => {
+            house.board.count_webhook("replayed");
+            (StatusCode::OK, "this was here before\n").into_response()
+        }
+        Delivery::Forged => {
+            house.board.count_webhook("forged");
+            (StatusCode::UNAUTHORIZED, "the signature does not fit\n").into_response()
+        }
+    }
+}
+
+async fn reconcile(State(house): Our, headers: HeaderMap) -> Response {
+    house.act(&headers, || house.waker.wake(), "looking again\n")
+}
+
+async fn suspend(State(house): Our, headers: HeaderMap) -> Response {
+    house.act(&headers, || house.board.suspend(true), "suspended\n")
+}
+
+async fn resume(State(house): Our, headers: HeaderMap) -> Response {
+    let resume = || {
+        house.board.suspend(false);
+        house.waker.wake();
+    };
+    house.act(&headers, resume, "resumed\n")
+}
+
+impl House {
+    fn act(&self, headers: &HeaderMap, act: impl FnOnce(), done: &'static str) -> Response {
+        let Some(token) = &self.token else {
+            return (StatusCode::FORBIDDEN, "nobody may act: no token was given\n").into_response();
+        };
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        if !given.is_some_and(|given| hooks::same(given, token.as_bytes())) {
+            return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")], "the token does not fit\n")
+                .into_response();
+        }
+        act();
+        (StatusCode::ACCEPTED, done).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_local() {
+        for host in ["localhost", "localhost:80", "127.0.0.1:8080", "127.9.9.9", "[::1]:80", "[::1]"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in ["", "example.org", "example.org:80", "localhost.example.org", "10.0.0.1:80", "127.0.0.1.nip.io"] {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! `reconcile --watch` on a directory: what wakes it, what it survives, and how it ends.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::Server;
+use crate::support::http::Http;
+use crate::support::project::Project;
+use crate::support::proxy::{Proxy, Verdict};
+use crate::support::watcher::Watcher;
+
+fn declared(description: &str) -> String {
+    format!(
+        "deployments:\n- name: a\n  entrypoint: flow.py:f\n  description: {description}\n  work_pool: {{name: watched}}\n"
+    )
+}
+
+/// A project whose scope and flow have this name, on the shared server.
+fn project(name: &str, url: &str) -> Project {
+    let http = Http::new(url);
+    http.request("POST", "/work_pools/", Some(&json!({"name": "watched", "type": "process"})));
+    Project::new()
+        .file("reconcile.yaml", &format!("name: {name}\n"))
+        .file("flow.py", &format!("from prefect import flow\n\n@flow(name=\"{name}\")\ndef f():\n    pass\n"))
+        .file("prefect.yaml", &declared("first"))
+        .api(url)
+        .with_python()
+}
+
+fn description(name: &str) -> Value {
+    Server::shared().http().get(&format!("/deployments/name/{name}/a"))["description"].clone()
+}
+
+/// Whether a report tells of one change that went well.
+fn changed(action: &str) -> impl Fn(&Value) -> bool {
+    move |report| {
+        let all = report["changes"].as_array().into_iter().flatten();
+        all.filter(|change| change["kind"] == "deployment")
+            .any(|change| change["action"] == action && change["result"] == "done")
+    }
+}
+
+fn is_idle(report: &Value) -> bool {
+    report["changes"] == json!([]) && report.get("error").is_none()
+}
+
+#[test]
+fn it_applies_what_is_saved_until_it_is_told_to_stop() {
+    let project = project("watch-saved", &Server::shared().url);
+    let mut watcher = Watcher::start(&project, &["--interval", "1h"]);
+    watcher.until(0, "the first pass", changed("create"));
+    let passes = watcher.reports().len();
+    // As editors save: a new file takes the place of the old one.
+    project.write(".prefect.yaml.new", &declared("second"));
+    fs::rename(project.path().join(".prefect.yaml.new"), project.path().join("prefect.yaml")).unwrap();
+    watcher.until(passes, "the change", changed("update"));
+    assert_eq!(description("watch-saved"), "second");
+    let output = watcher.stop().exits(0);
+    assert!(output.stderr.contains("Applied: 1 applied"), "{output:?}");
+    assert!(output.stderr.contains("watch-saved  "), "{output:?}");
+}
+
+#[test]
+fn a_hangup_means_look_again_and_edits_by_hand_are_healed() {
+    let project = project("watch-healed", &Server::shared().url);
+    let mut watcher = Watcher::start(&project, &["--interval", "1h", "--drift-interval", "0"]);
+    watcher.until(0, "the first pass", changed("create"));
+    let http = Server::shared().http();
+    let id = http.get("/deployments/name/watch-healed/a")["id"].as_str().unwrap().to_owned();
+    http.patch(&format!("/deployments/{id}"), json!({"description": "by hand"}));
+    let passes = watcher.reports().len();
+    watcher.signal("-HUP");
+    let report = watcher.until(passes, "the healing", changed("update"));
+    assert_eq!(report["changes"][0]["reason"], "drift", "{report:#}");
+    assert_eq!(description("watch-healed"), "first");
+    let passes = watcher.reports().len();
+    watcher.signal("-HUP");
+    let report = watcher.until(passes, "an idle pass", is_idle);
+    assert_eq!(report["requests"]["write"], 0, "{report:#}");
+    watcher.stop().exits(0);
+}
+
+#[test]
+fn the_interval_wakes_it_and_finds_what_changed_on_the_api() {
+    let project = project("watch-interval", &Server::shared().url);
+    let mut watcher = Watcher::start(&project, &["--interval", "1s"]);
+    watcher.until(0, "the first pass", changed("create"));
+    let http = Server::shared().http();
+    let id = http.get("/deployments/name/watch-interval/a")["id"].as_str().unwrap().to_owned();
+    http.patch(&format!("/deployments/{id}"), json!({"description": "by hand"}));
+    watcher.until(1, "the healing", changed("update"));
+    assert_eq!(description("watch-interval"), "first");
+}
+
+#[test]
+fn invalid_files_are_told_once_and_waited_out() {
+    let project = project("watch-invalid", &Server::shared().url);
+    let mut watcher = Watcher::start(&project, &["--interval", "1s"]);
+    watcher.until(0, "the first pass", changed("create"));
+    let passes = watcher.reports().len();
+    project.write("prefect.yaml", "deployments: [\n");
+    let is_invalid = |report: &Value| report["diagnostics"][0]["severity"] == "error";
+    watcher.until(passes, "the complaint", is_invalid);
+    watcher.until(passes + 1, "another pass", is_invalid);
+    let passes = watcher.reports().len();
+    project.write("prefect.yaml", &declared("second"));
+    watcher.until(passes, "the change", changed("update"));
+    let output = watcher.stop().exits(0);
+    assert_eq!(output.stderr.matches("-->").count(), 1, "{}", output.stderr);
+    assert!(output.stderr.contains("Invalid: 1 error; nothing was written."), "{}", output.stderr);
+}
+
+#[test]
+fn an_api_that_is_away_is_waited_for() {
+    let proxy = Proxy::in_front_of(&Server::shared().url);
+    proxy.rule(|_| Verdict::Answer(403, "{}".to_owned()));
+    let project = project("watch-away", &Server::shared().url).api(&proxy.url);
+    let mut watcher = Watcher::start(&project, &["--interval", "1h"]);
+    let report = watcher.until(0, "a failure", |report| report["error"].is_object());
+    assert!(report["error"]["message"].is_string(), "{report:#}");
+    watcher.says("trying again in 1 s");
+    watcher.says("trying again in 2 s");
+    proxy.rule(|_| Verdict::Pass);
+    watcher.until(0, "the first pass", changed("create"));
+    watcher.stop().exits(0);
+}
+
+#[test]
+fn nothing_is_applied_in_the_middle_of_a_merge() {
+    let project = project("watch-merge", &Server::shared().url).git_init(None);
+    project.git(&["checkout", "-q", "-b", "other"]);
+    project.write("prefect.yaml", &declared("theirs"));
+    project.git_commit("theirs");
+    project.git(&["checkout", "-q", "main"]);
+    let mut watcher = Watcher::start(&project, &["--interval", "1s"]);
+    watcher.until(0, "the first pass", changed("create"));
+    project.write("prefect.yaml", &declared("ours"));
+    let commit = project.git_commit("ours");
+    watcher.until(0, "our commit", |report| report["source"]["commit"] == *commit && is_idle(report));
+    // Both sides changed the same line.
+    let merge = project.shell("git -c user.name=a -c user.email=a@b merge -q other");
+    assert_ne!(merge.code, 0, "{merge:?}");
+    watcher.says("waiting until a merge of git is through");
+    project.write("prefect.yaml", &declared("both"));
+    let passes = watcher.reports().len();
+    let commit = project.git_commit("merged");
+    let report = watcher.until(passes, "the merge", changed("update"));
+    assert_eq!((report["source"]["commit"].as_str(), description("watch-merge")), (Some(&*commit), json!("both")));
+    assert!(!watcher.said().join("\n").contains("Invalid"), "{:#?}", watcher.said());
+}
+
+#[test]
+fn a_branch_switch_is_one_change() {
+    let project = project("watch-branch", &Server::shared().url).git_init(None);
+    project.git(&["checkout", "-q", "-b", "other"]);
+    project.write("prefect.yaml", &declared("other"));
+    project.write("more/deep/reconcile.txt", "x");
+    project.git_commit("other");
+    let mut watcher = Watcher::start(&project, &["--interval", "1h"]);
+    watcher.until(0, "the first pass", changed("create"));
+    assert_eq!(description("watch-branch"), "other");
+    let passes = watcher.reports().len();
+    project.git(&["checkout", "-q", "main"]);
+    let report = watcher.until(passes, "the change", changed("update"));
+    assert_eq!((report["source"]["branch"].as_str(), description("watch-branch")), (Some("main"), json!("first")));
+}
+
+#[test]
+fn logs_in_json_name_scope_and_commit() {
+    let project = project("watch-logs", &Server::shared().url).git_init(None);
+    let mut watcher = Watcher::start(&project, &["--interval", "1h", "--log-format", "json"]);
+    let report = watcher.until(0, "the first pass", changed("create"));
+    let line: Value = serde_json::from_str(&watcher.says("Applied: 1 applied")).unwrap();
+    assert_eq!(
+        (&line["fields"]["scope"], &line["fields"]["commit"]),
+        (&json!("watch-logs"), &report["source"]["commit"])
+    );
+    for line in watcher.stop().exits(0).stderr.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn a_stop_in_mid_pass_ends_it_at_a_safe_point() {
+    let proxy = Proxy::in_front_of(&Server::shared().url);
+    let project = project("watch-stopped", &Server::shared().url).api(&proxy.url);
+    proxy.rule(|request| match request.is_write() {
+        true => Verdict::Slow(std::time::Duration::from_millis(300)),
+        false => Verdict::Pass,
+    });
+    let watcher = Watcher::start(&project, &["--interval", "1h"]);
+    while proxy.writes().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    watcher.stop().exits(0);
+    // Nothing is left of the lock, and another pass makes the rest.
+    proxy.rule(|_| Verdict::Pass);
+    project.reconcile(&["--yes"]).exits(0);
+    let again = project.reconcile(&["plan", "--detailed-exitcode"]);
+    assert_eq!(again.code, 0, "{again:?}");
+}
+
+#[test]
+fn watching_is_refused_where_it_makes_no_sense() {
+    let project = Project::new();
+    let cases: [(&[&str], &str); 3] = [
+        (&["--interval", "5s"], "--watch"),
+        (&["--watch", "--interval", "0"], "at least 1s"),
+        (&["plan", "--watch"], "--watch"),
+    ];
+    for (args, words) in cases {
+        let output = project.reconcile(args).exits(64);
+        assert!(output.stderr.contains(words), "{args:?}: {output:?}");
+    }
+}
