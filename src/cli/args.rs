@@ -278,6 +278,10 @@ pub struct WatchArgs {
     /// How long to wait for something to happen before looking again, such as 30s or 5m [default: 60s]
     #[arg(long, value_name = "DURATION", value_parser = interval, requires = "watch")]
     pub interval: Option<Duration>,
+    /// Tell those whom this file names when the state changes: `slack URL`, `teams URL`, `webhook URL`, one a line
+    /// [default: RECONCILE_NOTIFY]
+    #[arg(long, value_name = "FILE", requires = "watch")]
+    pub notify_file: Option<PathBuf>,
     /// Serve a status page, health, metrics and webhooks at this address, such as 127.0.0.1:8484
     #[arg(long, value_name = "ADDRESS", requires = "watch")]
     pub listen: Option<SocketAddr>,

@@ -12,6 +12,7 @@ use super::apply::{Apply, Ended, one_pass};
 use super::args::{Bare, Global, LogFormat, WatchArgs};
 use super::exit::{Exit, failed, wrong_usage};
 use super::{last_words, output, pass};
+use crate::notify::{self, News, Target};
 use crate::reconcile::serve::{self, Board, Keys, Noted, Verdict};
 use crate::reconcile::watch::{self, Turn, Waker};
 use crate::report::text;
@@ -28,6 +29,11 @@ pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
         Ok(request) => Some(pass::directory(&request)).filter(|_| apply.selecting().git.url.is_none()),
         Err(sentence) => return wrong_usage(&sentence),
     };
+    let told = secret(args.notify_file.as_ref(), "RECONCILE_NOTIFY").map(Option::unwrap_or_default);
+    let targets = match told.and_then(|text| notify::targets(&text).map_err(|sentence| wrong_usage(&sentence))) {
+        Ok(targets) => targets,
+        Err(exit) => return exit,
+    };
     let (waker, woken) = Waker::new();
     let board = Board::default();
     let _served = match listen(&args, &board, &waker).await {
@@ -36,8 +42,18 @@ pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
     };
     let _hangups = Ends(tokio::spawn(waker.clone().on_hangup()).abort_handle());
     let _events = path.as_ref().and_then(|path| files(path, &waker));
-    let mut watching =
-        Watching { global, apply, board, stop: stop.clone(), path: path.as_deref(), waits_for: None, slept: false };
+    let mut watching = Watching {
+        global,
+        apply,
+        board,
+        stop: stop.clone(),
+        path: path.as_deref(),
+        waits_for: None,
+        slept: false,
+        targets,
+        scope: None,
+        verdict: None,
+    };
     let interval = args.interval.unwrap_or(INTERVAL);
     watch::run(interval, woken, &stop, async |retry| watching.turn(retry).await).await;
     Exit::Done
@@ -108,6 +124,12 @@ struct Watching<'a> {
     waits_for: Option<&'static str>,
     /// Whether the last turn was left out.
     slept: bool,
+    /// Who is told when the state changes.
+    targets: Vec<Target>,
+    /// The scope, as far as it is known.
+    scope: Option<String>,
+    /// How the last pass ended.
+    verdict: Option<Verdict>,
 }
 
 impl Watching<'_> {
@@ -137,7 +159,9 @@ impl Watching<'_> {
         self.board.note(&Noted { verdict, report: ended.report.as_ref(), failure, began, took: clock.elapsed() });
         // Only other files can help those that are invalid.
         let again = matches!(verdict, Verdict::Failed | Verdict::Partly);
-        self.tell(&ended, again.then_some(retry));
+        let words = words(&ended);
+        self.spread(verdict, &ended, &words);
+        self.tell(&ended, words, again.then_some(retry));
         if again { Turn::Failed } else { Turn::Settled }
     }
 
@@ -161,11 +185,34 @@ impl Watching<'_> {
         found.is_some()
     }
 
-    fn tell(&self, ended: &Ended, retry: Option<Duration>) {
-        let mut words = match &ended.report {
-            Some(report) => text::line(report),
-            None => last_words::failure().map_or_else(|| "failed".to_owned(), |failure| failure.message),
+    /// Tells people, if the state is another one than after the pass before. A good beginning is no news.
+    fn spread(&mut self, verdict: Verdict, ended: &Ended, words: &str) {
+        if let Some(report) = &ended.report {
+            self.scope = Some(report.scope.clone());
+        }
+        let before = self.verdict.replace(verdict);
+        if before == Some(verdict) || (before.is_none() && verdict == Verdict::InSync) {
+            return;
+        }
+        let news = News {
+            scope: self.scope.clone().unwrap_or_else(|| "reconcile".to_owned()),
+            state: verdict.word().to_owned(),
+            before: before.map(|before| before.word().to_owned()),
+            commit: ended.report.as_ref().and_then(|report| report.source.commit.clone()),
+            summary: words.to_owned(),
         };
+        for target in self.targets.clone() {
+            let news = news.clone();
+            // Nobody waits for it: a pass does not depend on who hears of it.
+            tokio::spawn(async move {
+                if let Err(sentence) = notify::tell(&target, &news).await {
+                    tracing::warn!("{target} was not told: {sentence}");
+                }
+            });
+        }
+    }
+
+    fn tell(&self, ended: &Ended, mut words: String, retry: Option<Duration>) {
         if let Some(retry) = retry {
             words.push_str(&format!("; trying again in {} s", retry.as_secs()));
         }
@@ -184,6 +231,14 @@ impl Watching<'_> {
                 output::say(&format!("{}  {of}{words}", Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ")));
             }
         }
+    }
+}
+
+/// A pass in one line.
+fn words(ended: &Ended) -> String {
+    match &ended.report {
+        Some(report) => text::line(report),
+        None => last_words::failure().map_or_else(|| "failed".to_owned(), |failure| failure.message),
     }
 }
 

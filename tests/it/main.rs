@@ -30,6 +30,7 @@ mod ledger_by_hand;
 mod local_server;
 mod lock;
 mod many;
+mod notify;
 mod objects;
 mod offline_plans;
 mod ownership;
