@@ -25,6 +25,8 @@ use crate::reconcile::{Decided, Pass, PassError, Python};
 use crate::report::diagnostics::Texts;
 use crate::report::{Outcome, Report, text};
 
+/// Where passes follow one another, another one on the same scope is waited for so long: it is at work on the same.
+const USUAL_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Where passes follow one another and nobody says otherwise, everything is compared so long after the last time.
 const USUAL_DRIFT_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -67,7 +69,8 @@ impl From<Exit> for Ended {
 impl Apply {
     /// The passes of `--watch`.
     pub fn of_watch(bare: Bare) -> Self {
-        let mut apply = Apply::from_bare(bare);
+        let lock_timeout = bare.lock_timeout.unwrap_or(USUAL_LOCK_TIMEOUT);
+        let mut apply = Apply { lock_timeout, ..Apply::from_bare(bare) };
         apply.yes = true;
         apply.telling = Telling::News(Mutex::default());
         apply

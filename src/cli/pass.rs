@@ -68,10 +68,15 @@ fn owning(selecting: &Selecting) -> Owning {
     Owning { prune, max_delete, adopt, destroy: false, drain: None }
 }
 
-/// The environment as far as it is text.
+/// Secrets of ours: the repository is not told them, neither by templates nor by steps.
+const OUR_SECRETS: [&str; 4] =
+    ["RECONCILE_GIT_TOKEN", "RECONCILE_TOKEN", "RECONCILE_WEBHOOK_SECRET", "RECONCILE_NOTIFY"];
+
+/// The environment as far as it is text, and not for us alone.
 fn environment() -> std::collections::BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| !OUR_SECRETS.contains(&name.as_str()))
         .collect()
 }
 

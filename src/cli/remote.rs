@@ -38,7 +38,7 @@ pub async fn fetch(selecting: &Selecting, request: &mut Request) -> Result<Optio
         (_, _, Some(commit)) => Wanted::Commit(commit.clone()),
         (None, None, None) => Wanted::Default,
     };
-    let access = Access::new(|name| request.environment.get(name).cloned());
+    let access = Access::new(|name| std::env::var(name).ok());
     let access = access.map_err(|sentence| super::exit::failed(&sentence))?;
     let cache = crate::local::cache_dir(|name| std::env::var(name).ok());
     let told = |error: SourceError| pass::failed(&PassError::Source(error));

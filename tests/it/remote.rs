@@ -140,6 +140,22 @@ fn a_redirection_does_not_carry_credentials_elsewhere() {
 }
 
 #[test]
+fn the_repository_is_not_told_our_secrets() {
+    let mut world = World::new("remote-secrets");
+    let steps = "  version: '{{ $RECONCILE_GIT_TOKEN }}'\n  build:\n  - prefect.deployments.steps.run_shell_script:\n      \
+                 script: \"sh -c 'env > ../seen'\"\n";
+    world.author.write("prefect.yaml", &(declared("first") + steps));
+    world.author.git_commit("a curious step");
+    world.git.push(&world.author, "shop", "main");
+    world.git.rules(Rules { token: Some(TOKEN.to_owned()), ..Rules::default() });
+    world.user = world.user.env("RECONCILE_GIT_TOKEN", TOKEN).env("RECONCILE_NOTIFY", TOKEN);
+    let output = world.apply(&[]).exits(0);
+    let seen = fs::read_to_string(world.place().join("seen")).unwrap();
+    assert!(seen.contains("PATH=") && !(seen + &output.stdout + &output.stderr).contains(TOKEN), "{output:?}");
+    assert!(!world.deployment().to_string().contains(TOKEN));
+}
+
+#[test]
 fn tags_ranges_commits_and_directories() {
     let world = World::new("remote-names");
     let first = world.author.git(&["rev-parse", "HEAD"]).trim().to_owned();

@@ -203,6 +203,46 @@ fn a_stop_in_mid_pass_ends_it_at_a_safe_point() {
 }
 
 #[test]
+fn of_two_loops_one_takes_over_when_the_other_is_killed() {
+    let proxy = Proxy::in_front_of(&Server::shared().url);
+    let project = project("watch-two", &Server::shared().url).env("RECONCILE_TEST_LOCK_SECONDS", "2");
+    let mut first = Watcher::start(&project, &["--interval", "1h", "--api-url", &proxy.url]);
+    first.until(0, "the first pass", changed("create"));
+    let mut second = Watcher::start(&project, &["--interval", "1s"]);
+    second.until(0, "nothing to do", is_idle);
+
+    // Both see it, one does it.
+    project.write("prefect.yaml", &declared("second"));
+    let is_through = |report: &Value| report["source"]["files"] == 1 && report["summary"]["unchanged"] == 1;
+    second.until(1, "both are through", |report| is_through(report) || changed("update")(report));
+    while description("watch-two") != "second" {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for watcher in [&first, &second] {
+        assert!(watcher.reports().iter().all(|report| report.get("error").is_none()), "{:#?}", watcher.reports());
+    }
+
+    // The first is killed while it writes, with the lock in its hands.
+    second.signal("-STOP");
+    let is_meant =
+        |request: &crate::support::proxy::Request| request.is_write() && request.path.contains("/deployments/");
+    proxy.rule(move |request| if is_meant(request) { Verdict::HoldBefore } else { Verdict::Pass });
+    proxy.reset();
+    project.write("prefect.yaml", &declared("third"));
+    let began = std::time::Instant::now();
+    while !proxy.requests().iter().any(is_meant) {
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "{:#?}", first.said());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    drop(first);
+    let passes = second.reports().len();
+    second.signal("-CONT");
+    second.until(passes, "the takeover", changed("update"));
+    assert_eq!(description("watch-two"), "third");
+    second.stop().exits(0);
+}
+
+#[test]
 fn watching_is_refused_where_it_makes_no_sense() {
     let project = Project::new();
     let cases: [(&[&str], &str); 3] = [
