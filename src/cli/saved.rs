@@ -12,6 +12,7 @@ use super::args::{Global, Selecting};
 use super::connect::Connected;
 use super::exit::{Exit, failed, wrong_usage};
 use super::{last_words, output, pass};
+use crate::manifest::version_info::without_credentials;
 use crate::model::plan::Plan;
 use crate::plan::same;
 use crate::reconcile::apply::Outcomes;
@@ -38,7 +39,10 @@ struct Asked {
 /// # Errors
 /// What the system says.
 pub fn write(file: &Path, report: &Report, global: &Global, selecting: &Selecting) -> std::io::Result<()> {
-    let asked = Asked { selecting: selecting.clone(), env: global.env.clone(), project: global.project.clone() };
+    let mut selecting = selecting.clone();
+    // Whoever applies the plan has credentials of their own.
+    selecting.git.url = selecting.git.url.as_deref().map(without_credentials);
+    let asked = Asked { selecting, env: global.env.clone(), project: global.project.clone() };
     let mut json = report.to_json();
     json["request"] = json!(asked);
     std::fs::write(file, format!("{json:#}\n"))

@@ -116,12 +116,14 @@ fn credentials_of_a_helper_and_of_the_address() {
     let world = World::new("remote-helper");
     world.git.rules(Rules { token: Some(TOKEN.to_owned()), ..Rules::default() });
     let with = world.git.address("shop").replace("http://", &format!("http://ada:{TOKEN}@"));
-    let output = world.user.reconcile(&["plan", "--json", "--git", &with]).exits(0);
-    assert!(!(output.stdout + &output.stderr).contains(TOKEN));
+    let output = world.user.reconcile(&["plan", "--json", "--out", "plan.json", "--git", &with]).exits(0);
+    let saved = fs::read_to_string(world.user.path().join("plan.json")).unwrap();
+    assert!(saved.contains("/shop.git") && !(saved + &output.stdout + &output.stderr).contains(TOKEN));
     let helper = format!("[credential]\n\thelper = \"!f() {{ echo username=ada; echo password={TOKEN}; }}; f\"\n");
     fs::write(world.user.home().join(".gitconfig"), helper).unwrap();
-    let report = world.applied(&[]);
-    assert_eq!(report["summary"]["create"], 1, "{report:#}");
+    // What was planned is applied, with credentials of whoever applies it.
+    world.user.reconcile(&["apply", "--plan", "plan.json", "--yes"]).exits(0);
+    assert_eq!(world.applied(&[])["changes"], json!([]));
     let config = fs::read_to_string(world.place().join("shop/.git/config")).unwrap();
     assert!(config.contains("/shop.git") && !config.contains("canary"), "{config}");
 }
@@ -248,7 +250,10 @@ fn what_is_damaged_is_made_again() {
     let world = World::new("remote-damaged");
     world.applied(&[]);
     let mirror = world.place().join("mirror.git");
-    let damages: [(&str, &dyn Fn()); 5] = [
+    let damages: [(&str, &dyn Fn()); 6] = [
+        ("the leavings of many fetches", &|| {
+            (0..100).for_each(|n| fs::write(mirror.join(format!("objects/pack/{n}")), "x").unwrap());
+        }),
         ("objects", &|| {
             for file in files(&mirror.join("objects")) {
                 let _ = Command::new("chmod").arg("u+w").arg(&file).status();
@@ -273,6 +278,7 @@ fn what_is_damaged_is_made_again() {
             assert_eq!(world.deployment()["description"], *description, "{what}");
         }
         assert_eq!(report["diagnostics"], json!([]), "{what}: {report:#}");
+        assert!(fs::read_dir(mirror.join("objects/pack")).unwrap().count() < 20, "{what}");
     }
 }
 
