@@ -43,8 +43,8 @@ pub fn plan(desired: &Desired, observed: &Observed, ledger: &Ledger, planned: &m
 }
 
 fn under_way(runs: u64) -> String {
-    let runs = crate::report::count(usize::try_from(runs).unwrap_or(usize::MAX), "run is", "runs are");
-    format!("{runs} under way: it is paused, and deleted when they have ended")
+    let are = if runs == 1 { "run is" } else { "runs are" };
+    format!("{runs} {are} under way: it is paused, and deleted when they have ended")
 }
 
 /// What left git: what may go, and what stays and why.
