@@ -136,6 +136,8 @@ impl Existing<'_> {
                     Some(_) => continue,
                     // A pool without a template runs nothing.
                     None if field.name == "base_job_template" => continue,
+                    // The server gives a queue its priority when it is made, and takes none back.
+                    None if self.wanted.key.kind == Kind::WorkQueue && field.name == "priority" => continue,
                     None => diff::undeclared(field, &found, sides),
                 },
             };

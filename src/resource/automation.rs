@@ -1,6 +1,6 @@
 //! Automations: their fields, and how the API's answers spell them.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Compare, Field, Rules, text};
 use crate::model::Tree;
@@ -47,22 +47,12 @@ fn trigger(row: &Value) -> Value {
 /// Keys below which everything is the user's own.
 pub const FREE: [&str; 5] = ["match", "match_related", "parameters", "job_variables", "payload"];
 
-/// What the server writes where nothing is declared, besides what is empty. Source:
-/// `prefect/server/events/schemas/automations.py` and `prefect/server/events/actions.py` (3.8.8).
-const FILLED: [(&str, &str); 6] = [
-    ("type", "\"event\""),
-    ("posture", "\"Reactive\""),
-    ("threshold", "1"),
-    ("source", "\"selected\""),
-    ("within", "10.0"),
-    ("require", "\"all\""),
-];
-
 /// What the API holds in the words of what is declared: without what the server filled in, sets in the same order.
 pub fn beside(wanted: &Tree, found: Value) -> Value {
     match (wanted, found) {
         (Tree::Map(wanted), Value::Object(found)) => {
-            let kept = found.into_iter().filter(|(key, value)| wanted.contains_key(key) || !is_filled(key, value));
+            let kept = found.iter().filter(|(key, value)| wanted.contains_key(*key) || !is_filled(&found, key, value));
+            let kept = kept.map(|(key, value)| (key.clone(), value.clone()));
             Value::Object(kept.map(|(key, value)| entry(wanted.get(&key), key, value)).collect())
         }
         (Tree::List(wanted), Value::Array(found)) if wanted.len() == found.len() => {
@@ -86,21 +76,48 @@ fn entry(wanted: Option<&Tree>, key: String, found: Value) -> (String, Value) {
     (key, value)
 }
 
-/// Whether a value is what the server writes where nothing is declared.
-pub fn is_filled(key: &str, value: &Value) -> bool {
-    let is_empty = match value {
+/// Whether an entry of a trigger or an action is what the server writes where nothing is declared. What that is depends
+/// on what stands `around` it. Source: `prefect/server/events/schemas/automations.py` and
+/// `prefect/server/events/actions.py` (3.8.8).
+pub fn is_filled(around: &Map<String, Value>, key: &str, value: &Value) -> bool {
+    match key {
+        "type" => *value == type_of(around),
+        "posture" => value == "Reactive",
+        "threshold" => value.as_f64() == Some(1.0),
+        "source" => value == "selected",
+        "subject" => value == "Prefect automated notification",
+        "within" => match around.get("posture").and_then(Value::as_str) {
+            Some("Proactive") => value.as_f64() == Some(10.0),
+            Some(_) => value.as_f64() == Some(0.0),
+            // Triggers made of others have no posture, and no limit where none is said.
+            None => value.is_null(),
+        },
+        // It has to be declared.
+        "require" => false,
+        // Nothing said means what the deployment has; an empty mapping is something said.
+        "parameters" | "job_variables" => value.is_null(),
+        _ => is_empty(value),
+    }
+}
+
+/// The type of a trigger that names none.
+fn type_of(trigger: &Map<String, Value>) -> &'static str {
+    match (trigger.contains_key("triggers"), trigger.contains_key("require")) {
+        (true, true) => "compound",
+        (true, false) => "sequence",
+        (false, _) => "event",
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
         Value::Null => true,
         Value::Bool(b) => !b,
         Value::Number(n) => n.as_f64() == Some(0.0),
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
         Value::Object(map) => map.is_empty(),
-    };
-    is_empty || FILLED.iter().any(|(name, text)| *name == key && Tree::from(value) == default(text))
-}
-
-fn default(text: &str) -> Tree {
-    Tree::from(serde_json::from_str::<Value>(text).expect("the table holds JSON"))
+    }
 }
 
 /// The name that its row has. Names are not unique on the server.
@@ -135,5 +152,29 @@ mod tests {
         let wanted = Tree::from(json!({"parameters": {"a": 1}}));
         let found = json!({"parameters": {"a": 1, "b": null}, "source": "selected", "automation_id": null});
         assert_eq!(beside(&wanted, found), json!({"parameters": {"a": 1, "b": null}}));
+    }
+
+    #[test]
+    fn what_is_filled_in_depends_on_what_is_around() {
+        let filled = |around: Value, key: &str| is_filled(around.as_object().unwrap(), key, &around[key]);
+        for (around, key, expected) in [
+            (json!({"posture": "Reactive", "within": 0.0}), "within", true),
+            (json!({"posture": "Reactive", "within": 10.0}), "within", false),
+            (json!({"posture": "Proactive", "within": 10.0}), "within", true),
+            (json!({"posture": "Proactive", "within": 60.0}), "within", false),
+            (json!({"triggers": [], "within": null}), "within", true),
+            (json!({"triggers": [], "within": 0.0}), "within", false),
+            (json!({"triggers": [], "within": 10.0}), "within", false),
+            (json!({"triggers": [], "require": "all"}), "require", false),
+            (json!({"triggers": [], "require": "all", "type": "compound"}), "type", true),
+            (json!({"triggers": [], "type": "sequence"}), "type", true),
+            (json!({"type": "event"}), "type", true),
+            (json!({"threshold": 0}), "threshold", false),
+            (json!({"parameters": null}), "parameters", true),
+            (json!({"parameters": {}}), "parameters", false),
+            (json!({"subject": ""}), "subject", false),
+        ] {
+            assert_eq!(filled(around.clone(), key), expected, "{key} of {around}");
+        }
     }
 }

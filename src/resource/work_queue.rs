@@ -11,7 +11,8 @@ static FIELDS: [Field; 4] = [
     Field { name: "is_paused", compare: Compare::Exact, default: "false" },
 ];
 
-/// Their fields; none is fixed. A priority of null asks the server for the lowest number that is free.
+/// Their fields; none is fixed. A priority is never null in an update: one that leaves git stays as
+/// it is.
 pub static RULES: Rules = Rules { fields: &FIELDS, fixed: &[] };
 
 /// What the API's row says of a field. A description that is null says no more than an empty one.

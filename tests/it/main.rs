@@ -26,6 +26,7 @@ mod imports;
 mod init;
 mod json_mode;
 mod kinds;
+mod leaving;
 mod ledger_by_hand;
 mod local_server;
 mod lock;

@@ -66,6 +66,9 @@ fn named(value: &Value, workshop: &Workshop<'_>, unknown: &mut Vec<String>) -> V
         Value::Object(map) => {
             let mut out = Map::new();
             for (key, value) in map {
+                if resource::automation::is_filled(map, key, value) && !SHOWN.contains(&key.as_str()) {
+                    continue;
+                }
                 if let Some((key, value)) = entry(key, value, workshop, unknown) {
                     out.insert(key, value);
                 }
@@ -77,9 +80,6 @@ fn named(value: &Value, workshop: &Workshop<'_>, unknown: &mut Vec<String>) -> V
 }
 
 fn entry(key: &str, value: &Value, workshop: &Workshop<'_>, unknown: &mut Vec<String>) -> Option<(String, Value)> {
-    if resource::automation::is_filled(key, value) && !SHOWN.contains(&key) {
-        return None;
-    }
     if let Some((_, word, kind)) = IDS.iter().find(|(id, _, _)| *id == key) {
         let id = value.as_str().unwrap_or_default();
         return match workshop.named(id).filter(|found| found.kind == *kind) {
@@ -146,7 +146,7 @@ mod tests {
         let row = json!({
             "description": "", "enabled": true, "tags": [],
             "trigger": {
-                "id": "t", "type": "event", "posture": "Reactive", "threshold": 1, "within": 10.0, "after": [],
+                "id": "t", "type": "event", "posture": "Reactive", "threshold": 1, "within": 0.0, "after": [],
                 "expect": ["prefect.flow-run.Failed"], "for_each": [], "match": {},
                 "match_related": {"prefect.resource.id": ["prefect.deployment.d1"], "prefect.resource.role": "deployment"},
             },
