@@ -204,7 +204,11 @@ impl Case {
             if child.try_wait().unwrap().is_some() {
                 return false;
             }
-            assert!(began.elapsed() < Duration::from_secs(120), "{}: it hangs", self.name);
+            if began.elapsed() > Duration::from_secs(120) {
+                let requests = self.proxy.requests();
+                let last: Vec<String> = requests.iter().rev().take(12).map(|r| format!("{r:?}")).collect();
+                panic!("{}: it hangs; the last requests: {last:#?}", self.name);
+            }
             sleep(Duration::from_millis(5));
         }
     }
