@@ -204,7 +204,7 @@ impl Case {
             if child.try_wait().unwrap().is_some() {
                 return false;
             }
-            if began.elapsed() > Duration::from_secs(120) {
+            if began.elapsed() > Duration::from_secs(600) {
                 let requests = self.proxy.requests();
                 let last: Vec<String> = requests.iter().rev().take(12).map(|r| format!("{r:?}")).collect();
                 panic!("{}: it hangs; the last requests: {last:#?}", self.name);
