@@ -95,6 +95,23 @@ impl Key {
         self.kind == Kind::Automation && below.is_some_and(|rest| rest.starts_with('/'))
     }
 
+    /// What it is a part of: the type of a block, the pool of a queue.
+    pub fn whole(&self) -> Option<Key> {
+        let kind = match self.kind {
+            Kind::Block => Kind::BlockType,
+            Kind::WorkQueue => Kind::WorkPool,
+            Kind::BlockType
+            | Kind::Variable
+            | Kind::WorkPool
+            | Kind::ConcurrencyLimit
+            | Kind::TagConcurrencyLimit
+            | Kind::Flow
+            | Kind::Deployment
+            | Kind::Automation => return None,
+        };
+        self.name.split_once('/').map(|(name, _)| Key::new(kind, name))
+    }
+
     /// Whether it is the queue that every pool has.
     pub fn is_default_queue(&self) -> bool {
         self.kind == Kind::WorkQueue && self.name.ends_with("/default")

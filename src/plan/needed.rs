@@ -70,23 +70,6 @@ fn of_item(item: &Item) -> BTreeSet<Key> {
     let fields: Map = item.fields.clone();
     let mut out = named(&Tree::Map(fields));
     out.extend(resources::references(item).into_iter().map(|(_, key)| key));
-    let parent = item.key.name.split_once('/').map(|(parent, _)| parent);
-    match (item.key.kind, parent) {
-        (Kind::Block, Some(slug)) => drop(out.insert(Key::new(Kind::BlockType, slug))),
-        (Kind::WorkQueue, Some(pool)) => drop(out.insert(Key::new(Kind::WorkPool, pool))),
-        (
-            Kind::Block
-            | Kind::WorkQueue
-            | Kind::BlockType
-            | Kind::Variable
-            | Kind::WorkPool
-            | Kind::ConcurrencyLimit
-            | Kind::TagConcurrencyLimit
-            | Kind::Flow
-            | Kind::Deployment
-            | Kind::Automation,
-            _,
-        ) => {}
-    }
+    out.extend(item.key.whole());
     out
 }

@@ -94,7 +94,7 @@ impl Going {
                     Fate::Ends(with) => drop(self.after.entry(key.clone()).or_default().insert(with)),
                 }
             }
-            let pool = key.is_default_queue().then(|| pool_of(key)).flatten();
+            let pool = key.is_default_queue().then(|| key.whole()).flatten();
             match pool {
                 // The server deletes it with its pool, and never alone.
                 Some(pool) if self.ids.contains_key(&pool) => {
@@ -107,11 +107,6 @@ impl Going {
         }
         (!in_use.is_empty()).then_some(in_use)
     }
-}
-
-/// The pool of a queue.
-fn pool_of(queue: &Key) -> Option<Key> {
-    queue.name.split_once('/').map(|(pool, _)| Key::new(Kind::WorkPool, pool))
 }
 
 /// What is ours and not declared. Automations of deployments that are declared are their deployment's business.

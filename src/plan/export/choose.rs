@@ -61,7 +61,8 @@ pub fn choose(rows: &Rows, standing: &Standing<'_>, patterns: Option<&[Key]>) ->
     for (key, row) in rows.values().flatten() {
         let by: Vec<&Key> = globs.iter().filter(|pattern| fits(pattern, key)).map(|(key, _)| *key).collect();
         let named = by.iter().any(|pattern| pattern.name == key.name);
-        let with_pool = key.kind == Kind::WorkQueue && globs.iter().any(|pattern| fits(pattern, &pool_of(key)));
+        let pool = key.whole().filter(|_| key.kind == Kind::WorkQueue);
+        let with_pool = pool.is_some_and(|pool| globs.iter().any(|pattern| fits(pattern, &pool)));
         if patterns.is_some() && by.is_empty() && !with_pool {
             continue;
         }
@@ -91,16 +92,11 @@ pub fn choose(rows: &Rows, standing: &Standing<'_>, patterns: Option<&[Key]>) ->
     chosen
 }
 
-fn pool_of(queue: &Key) -> Key {
-    let pool = queue.name.split('/').next().unwrap_or_default();
-    Key::new(Kind::WorkPool, pool)
-}
-
 /// A queue stands below its pool: it comes along with it, or not at all.
 fn queues_with_pools(chosen: &mut Chosen, standing: &Standing<'_>, by_name: bool) {
     let queues: Vec<Key> = chosen.keys.iter().filter(|key| key.kind == Kind::WorkQueue).cloned().collect();
     for queue in queues {
-        let pool = pool_of(&queue);
+        let Some(pool) = queue.whole() else { continue };
         if chosen.keys.contains(&pool) {
             continue;
         }

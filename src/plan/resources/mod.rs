@@ -199,21 +199,11 @@ impl Filler<'_> {
 
     /// What an object is a part of comes before it.
     fn parents(&mut self) {
-        let key = &self.item.key;
-        let Some((first, _)) = key.name.split_once('/') else { return };
-        let parent = match key.kind {
-            Kind::Block if self.own_types.contains_key(first) => Key::new(Kind::BlockType, first),
-            Kind::WorkQueue => Key::new(Kind::WorkPool, first),
-            Kind::Block
-            | Kind::BlockType
-            | Kind::Variable
-            | Kind::WorkPool
-            | Kind::ConcurrencyLimit
-            | Kind::TagConcurrencyLimit
-            | Kind::Flow
-            | Kind::Deployment
-            | Kind::Automation => return,
-        };
+        let Some(parent) = self.item.key.whole() else { return };
+        // A type of somebody else's is no object of ours.
+        if parent.kind == Kind::BlockType && !self.own_types.contains_key(&parent.name) {
+            return;
+        }
         self.needs.insert(parent, self.item.origin());
     }
 
