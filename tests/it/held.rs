@@ -157,7 +157,14 @@ fn what_others_name_is_held_and_they_are_named() {
     );
     let results = bench.block("local-file-system", "results");
     let storage = json!({"default_result_storage_block_id": results});
-    assert_eq!(http.request("PUT", "/admin/storage", Some(&storage)).status, 200);
+    let has_storage = match http.request("PUT", "/admin/storage", Some(&storage)).status {
+        200 => true,
+        404 => {
+            eprintln!("skipped: this server has no default result storage");
+            false
+        }
+        other => panic!("{other}"),
+    };
 
     bench.declare("variables: [{ name: other, value: 1 }]\n");
     let plan = bench.plan();
@@ -184,14 +191,17 @@ fn what_others_name_is_held_and_they_are_named() {
         let reason = held(&plan, kind, name);
         assert!(reason.contains(&format!("{user}`")) && reason.contains("use"), "{kind} {name}: {reason:?}\n{plan:#}");
     }
-    let reason = held(&plan, "block", "local-file-system/results");
-    assert!(reason.contains("default result storage uses it"), "{reason}");
+    if has_storage {
+        let reason = held(&plan, "block", "local-file-system/results");
+        assert!(reason.contains("default result storage uses it"), "{reason}");
+    }
     let gone: Vec<String> = plan["changes"]
         .as_array()
         .unwrap()
         .iter()
         .filter(|c| c["action"] == "delete")
         .map(|c| format!("{} {}", c["kind"].as_str().unwrap(), c["name"].as_str().unwrap()))
+        .filter(|name| has_storage || name != "block local-file-system/results")
         .collect();
     assert_eq!(
         gone,
@@ -210,10 +220,11 @@ fn runs_that_wait_in_a_queue_hold_it_and_its_pool() {
     );
     let theirs = bench.theirs("a", json!({"work_pool_name": "p", "work_queue_name": "q"}));
     let run = bench.run(&theirs, "SCHEDULED");
-    // It moves away, and its run stays behind.
+    // It moves away, and its run stays behind. Older servers do not leave a pool for none.
+    bench.http().post("/work_pools/", json!({"name": "elsewhere", "type": "process"}));
     bench.http().patch(
         &format!("/deployments/{}", theirs.as_str().unwrap()),
-        json!({"work_pool_name": null, "work_queue_name": null}),
+        json!({"work_pool_name": "elsewhere", "work_queue_name": "default"}),
     );
     bench.declare("variables: [{ name: other, value: 1 }]\n");
     let plan = bench.plan();
@@ -223,8 +234,8 @@ fn runs_that_wait_in_a_queue_hold_it_and_its_pool() {
     bench.apply(0);
     assert_eq!(bench.http().get(&format!("/flow_runs/{}", run.as_str().unwrap()))["work_queue_name"], "q");
     bench.enters(&run, "CANCELLED");
-    bench.apply(0);
-    assert!(!bench.is_there("/work_pools/p"));
+    let report = bench.apply(0);
+    assert!(!bench.is_there("/work_pools/p"), "{report:#}");
     let plan = bench.plan();
     assert_eq!((&plan["held"], &plan["changes"]), (&json!([]), &json!([])), "{plan:#}");
 }

@@ -184,11 +184,15 @@ impl Judge<'_> {
     }
 }
 
+/// Block types that older servers make by themselves: `prefect/blocks/system.py` of 3.4.
+const MADE_BY_OLDER_SERVERS: [&str; 1] = ["string"];
+
 fn prefects_own(key: &Key, row: &Value) -> Option<&'static str> {
     match key.kind {
         Kind::BlockType if row["is_protected"] == true || known_types().contains_key(&key.name) => {
             Some("it is a type that every Prefect server has")
         }
+        Kind::BlockType if MADE_BY_OLDER_SERVERS.contains(&key.name.as_str()) => Some("older Prefect servers have it"),
         Kind::WorkQueue if key.is_default_queue() => Some("every pool has this queue"),
         Kind::Flow => Some("flows come with their deployments"),
         Kind::BlockType
@@ -213,6 +217,7 @@ mod tests {
         let run = |id: &str| json!([{"type": "run-deployment", "deployment_id": id}]);
         let all = [
             row(Kind::BlockType, "secret", json!({"is_protected": true})),
+            row(Kind::BlockType, "string", json!({"is_protected": false})),
             row(Kind::Block, "secret/a", json!({})),
             row(Kind::Variable, "a", json!({})),
             row(Kind::Variable, "b", json!({})),
