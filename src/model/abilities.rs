@@ -11,16 +11,26 @@ pub struct Abilities {
     pub grace_period: bool,
     /// Takes the last job variable from a deployment. Older ones drop an empty mapping without a word.
     pub empties_job_variables: bool,
+    /// Knows `force` of an automation's action `change-flow-run-state`. Older ones drop it without a word.
+    pub forces_states: bool,
 }
 
-/// The first versions with an ability: `prefect/server/schemas/core.py` (`ConcurrencyOptions`) and
-/// `prefect/server/models/deployments.py` (`update_deployment`) of the released packages.
+/// The first versions with an ability: `prefect/server/schemas/core.py` (`ConcurrencyOptions`),
+/// `prefect/server/models/deployments.py` (`update_deployment`) and `prefect/server/events/actions.py`
+/// (`ChangeFlowRunState`) of the released packages.
 const GRACE_PERIOD: [u32; 3] = [3, 6, 6];
 const EMPTIES_JOB_VARIABLES: [u32; 3] = [3, 8, 7];
+const FORCES_STATES: [u32; 3] = [3, 6, 11];
 
 impl Default for Abilities {
     fn default() -> Self {
-        Abilities { version: String::new(), is_three: true, grace_period: true, empties_job_variables: true }
+        Abilities {
+            version: String::new(),
+            is_three: true,
+            grace_period: true,
+            empties_job_variables: true,
+            forces_states: true,
+        }
     }
 }
 
@@ -35,6 +45,7 @@ impl Abilities {
             is_three: number >= [3, 0, 0],
             grace_period: number >= GRACE_PERIOD,
             empties_job_variables: number >= EMPTIES_JOB_VARIABLES,
+            forces_states: number >= FORCES_STATES,
         }
     }
 }
@@ -73,12 +84,13 @@ mod tests {
     fn older_servers_can_do_less() {
         let can = |version| {
             let abilities = Abilities::of(version);
-            (abilities.is_three, abilities.grace_period, abilities.empties_job_variables)
+            (abilities.is_three, abilities.grace_period, abilities.empties_job_variables, abilities.forces_states)
         };
-        assert_eq!(can("2.20.1"), (false, false, false));
-        assert_eq!(can("3.6.5"), (true, false, false));
-        assert_eq!(can("3.6.6"), (true, true, false));
-        assert_eq!(can("3.8.7"), (true, true, true));
-        assert_eq!(can("main"), (true, true, true));
+        assert_eq!(can("2.20.1"), (false, false, false, false));
+        assert_eq!(can("3.6.5"), (true, false, false, false));
+        assert_eq!(can("3.6.6"), (true, true, false, false));
+        assert_eq!(can("3.6.11"), (true, true, false, true));
+        assert_eq!(can("3.8.7"), (true, true, true, true));
+        assert_eq!(can("main"), (true, true, true, true));
     }
 }

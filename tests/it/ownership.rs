@@ -182,11 +182,17 @@ fn an_older_server_is_not_asked_for_what_it_drops() {
         );
         bench.project.write("prefect.yaml", &text);
     };
+    bench.project.write(
+        "late.reconcile.yaml",
+        "automations:\n  - name: late\n    trigger: { posture: Reactive, expect: [x] }\n    actions:\n      \
+         - { type: change-flow-run-state, state: FAILED, force: true }\n",
+    );
     let old = aged(bench.server, "3.6.5");
     let apply = || bench.project.reconcile(&["apply", "--yes", "--api-url", &old.url]).exits(0);
     declare(", job_variables: {command: git}");
     let said = apply().stderr;
     assert!(said.contains("W0412") && said.contains("Prefect 3.6.5 has no `grace_period_seconds`"), "{said}");
+    assert!(said.contains("Prefect 3.6.5 has no `force`; `automation late` goes without"), "{said}");
     assert_eq!(bench.read()["concurrency_options"]["grace_period_seconds"], Value::Null);
     old.reset();
     apply();
