@@ -13,16 +13,15 @@ use crate::model::secret::{canonical, hex};
 pub fn digest(plan: &Plan, ledger: &Ledger) -> String {
     // Before the ledger is first saved its key is a new one every time: secrets then enter without their values.
     let digest_key = (ledger.generation > 0).then_some(ledger.digest_key.as_slice());
-    let changes: Vec<Value> = plan
-        .changes
-        .iter()
-        .map(|change| {
-            let fields: Vec<Value> = change.fields.iter().map(|field| entry(field, digest_key)).collect();
-            json!([change.key.to_string(), change.action, fields])
-        })
-        .collect();
-    let hash = Sha256::digest(canonical(&Value::Array(changes)).as_bytes());
-    format!("sha256:{}", hex(&hash))
+    // Change by change: the text of a whole plan may be larger than what it was made of.
+    let mut hash = Sha256::new();
+    for (i, change) in plan.changes.iter().enumerate() {
+        hash.update(if i == 0 { "[" } else { "," });
+        let fields: Vec<Value> = change.fields.iter().map(|field| entry(field, digest_key)).collect();
+        hash.update(canonical(&json!([change.key.to_string(), change.action, fields])));
+    }
+    hash.update(if plan.changes.is_empty() { "[]" } else { "]" });
+    format!("sha256:{}", hex(&hash.finalize()))
 }
 
 fn entry(field: &FieldChange, digest_key: Option<&[u8]>) -> Value {
