@@ -13,7 +13,7 @@ use crate::support::Server;
 use crate::support::chaos::{Case, each, ended, furnished, is_beat, is_full, kind, peaceful};
 use crate::support::proxy::Verdict;
 
-const APPLY: [&str; 5] = ["apply", "--yes", "--json", "--lock-timeout", "2m"];
+const APPLY: [&str; 5] = ["apply", "--yes", "--json", "--lock-timeout", "10m"];
 
 /// The writes of a first apply, in order.
 const FIRST: [&str; 8] = [
@@ -57,7 +57,7 @@ fn server() -> &'static Server {
 /// Applies, and kills the program at a write. False if it came to an end without that write.
 pub fn killed_at(case: &Case, args: &[&str], point: &str, phase: Phase) -> bool {
     // A busy server may turn it away before it gets there.
-    (0..3).find_map(|_| try_killed_at(case, args, point, phase)).unwrap_or_else(|| panic!("{point} {phase:?}: no way"))
+    (0..10).find_map(|_| try_killed_at(case, args, point, phase)).unwrap_or_else(|| panic!("{point} {phase:?}: no way"))
 }
 
 /// Nothing if it failed before it came to that write.
@@ -109,7 +109,7 @@ fn killed_again_and_again() {
     let chains =
         [(Phase::Before, "kba", most(&FIRST), most(&SECOND)), (Phase::After, "kaa", FIRST.into(), SECOND.into())];
     each(&chains, |(phase, name, to_make, to_change)| {
-        let case = Case::new(server, name, "3");
+        let case = Case::new(server, name, "6");
         let reached = to_make.iter().filter(|point| killed_at(&case, &APPLY, point, *phase)).count();
         converges(&case, &first);
         case.change();
@@ -124,7 +124,9 @@ fn killed_again_and_again() {
 #[test]
 fn killed_once_each() {
     if !is_full() {
-        eprintln!("skipped: a scope of its own for every kill takes minutes; RECONCILE_TEST_FULL=1 asks for it");
+        crate::support::skip::skipped(
+            "a scope of its own for every kill takes minutes; RECONCILE_TEST_FULL=1 asks for it",
+        );
         return;
     }
     let server = &server().url;
@@ -133,7 +135,7 @@ fn killed_once_each() {
     let all: Vec<_> =
         points(&FIRST).map(|p| (p, false)).chain(points(&SECOND).map(|p| (p, true))).enumerate().collect();
     each(&all, |(number, ((point, phase), changes))| {
-        let case = Case::new(server, &format!("ko{number:02}x"), "3");
+        let case = Case::new(server, &format!("ko{number:02}x"), "6");
         if *changes {
             case.project.reconcile(&APPLY).exits(0);
             case.change();

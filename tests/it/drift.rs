@@ -212,7 +212,7 @@ fn the_last_event_says_when() {
         }
         // Older servers have no events of variables.
         if !crate::support::server_is_at_least((3, 8)) {
-            println!("skipped: this server tells of no events of variables");
+            crate::support::skip::skipped("this server tells of no events of variables");
             break;
         }
         assert!(began.elapsed() < Duration::from_secs(60), "{found:#}");

@@ -77,7 +77,7 @@ fn fill(server: &Server) {
 #[test]
 fn what_others_made_becomes_files_that_plan_to_nothing() {
     if !server_is_at_least((3, 8)) {
-        eprintln!("skipped: the Python that fills the workspace is newer than this server");
+        crate::support::skip::skipped("the Python that fills the workspace is newer than this server");
         return;
     }
     let server = Server::start();

@@ -240,7 +240,7 @@ fn two_passes_of_one_scope_make_everything_once() {
     let before = found(&http).values().map(Vec::len).sum::<usize>();
     let projects = [0, 1].map(|_| project(&server.url, "twice", &FEW, ""));
     // The directory of a flow is part of its deployment: these have none of their own.
-    let apply = ["apply", "--yes", "--lock-timeout", "2m"];
+    let apply = ["apply", "--yes", "--lock-timeout", "10m"];
     for project in &projects {
         project.write("prefect.yaml", &deployments(&FEW, "").replace("description: d,", "description: d, pull: [],"));
     }

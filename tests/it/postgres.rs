@@ -9,13 +9,14 @@ use serde_json::json;
 use crate::support::chaos::{Case, peaceful, prepare};
 use crate::support::postgres::programs;
 use crate::support::server::Server;
+use crate::support::skip::skipped;
 
 /// What is applied to a server on PostgreSQL, first and after a change, is what a server on SQLite holds then, and
 /// another pass has nothing to write.
 #[test]
 fn it_makes_no_difference() {
     if let Err(why) = programs() {
-        eprintln!("skipped: {why}");
+        skipped(why);
         return;
     }
     let (server, other) = (Server::start_on_postgres(&[]), Server::start());
@@ -39,7 +40,7 @@ fn it_makes_no_difference() {
 #[tokio::test]
 async fn lists_lose_nothing_where_a_page_ends_among_equal_names() {
     if let Err(why) = programs() {
-        eprintln!("skipped: {why}");
+        skipped(why);
         return;
     }
     let server = Server::start_on_postgres(&[("PREFECT_SERVER_API_DEFAULT_LIMIT", "7")]);

@@ -88,7 +88,7 @@ fn who_says_no_gets_json_as_well() {
         script.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let started = script.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let Ok(mut child) = started else {
-            println!("skipped: this machine has no `script`");
+            crate::support::skip::skipped("this machine has no `script`, of util-linux");
             return;
         };
         child.stdin.take().unwrap().write_all(b"no\n").unwrap();

@@ -93,7 +93,7 @@ impl Http {
         let body = body.map(Value::to_string).unwrap_or_default();
         let auth = self.auth.as_deref().unwrap_or("");
         let mut stream = TcpStream::connect(host).unwrap_or_else(|error| panic!("{}: {error}", self.url));
-        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(600))).unwrap();
         let head = format!(
             "{method} /{base}{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{auth}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
