@@ -21,7 +21,7 @@ use crate::reconcile::apply::{Outcomes, apply as carry_out};
 use crate::reconcile::builds::{self, Builds};
 use crate::reconcile::lock::{self, Guard};
 use crate::reconcile::read::declared_api;
-use crate::reconcile::{Decided, Pass, PassError, Python};
+use crate::reconcile::{Decided, Pass, PassError, Python, stop};
 use crate::report::diagnostics::Texts;
 use crate::report::{Outcome, Report, text};
 
@@ -149,7 +149,10 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
     if let Err(exit) = ask::somebody(args.yes, "to apply without asking, or use `reconcile plan`") {
         return exit;
     }
-    one_pass(global, &args, saved.as_ref(), &stop).await.exit
+    match one_pass(global, &args, saved.as_ref(), &stop).await.exit {
+        Exit::Interrupted => super::exit::stopped(),
+        exit => exit,
+    }
 }
 
 /// Makes one pass, of whatever the directory holds by now.
@@ -199,7 +202,7 @@ async fn decide_and_apply(
     args: &Apply,
     prepared: &mut Pass<'_>,
     promised: Option<&Plan>,
-    stop: &CancellationToken,
+    asked: &CancellationToken,
 ) -> Result<Ended, Ended> {
     let known = builds::remembered(prepared);
     let mut decided = decide(global, args, prepared, &known).await?;
@@ -217,16 +220,22 @@ async fn decide_and_apply(
     if !decided.planned.plan.is_empty() || open {
         confirm(global, args, prepared, &report)?;
     }
+    // From here on a stop waits for a safe point.
+    let _writing = stop::writing().map_err(|error| pass::failed(&error))?;
     let mut builds = known.clone();
     if open {
-        builds = builds::run(prepared, builds).await.map_err(|error| pass::failed(&error))?;
+        builds = builds::run(prepared, builds).await.map_err(|error| match pass::failed(&error) {
+            Exit::Failed if asked.is_cancelled() => Exit::Interrupted,
+            exit => exit,
+        })?;
         decided = decide(global, args, prepared, &builds).await?;
+        prepared.foresee_again(&report.plan, &mut decided).await;
         saved::kept(promised, &decided)?;
         if decided.planned.plan.is_empty() {
             return Ok(finish(global, args, prepared, &decided, Sent { built: true, ..Sent::default() }));
         }
     }
-    interrupted(stop)?;
+    interrupted(asked)?;
     let guard = lock::acquire(prepared, args.lock_timeout).await.map_err(|error| pass::failed(&error))?;
     let shown = Shown { digest: report.digest, known, reviewed: !args.yes || promised.is_some() };
     let exit = locked(global, args, prepared, decided, &builds, guard.as_ref().map(|guard| (guard, shown))).await;
@@ -261,22 +270,9 @@ async fn locked(
 ) -> Result<Ended, Ended> {
     let guard = locked.as_ref().map(|(guard, _)| *guard);
     if let Some((_, shown)) = &locked {
-        prepared.refresh().await.map_err(|error| pass::failed(&error))?;
-        let again = decide(global, args, prepared, &shown.known).await?;
-        let now = prepared.report(&again, Outcomes::new());
-        let changed = now.digest != shown.digest;
-        if changed && shown.reviewed {
-            return Err(pass::failed(&PassError::Stale { reviewed: shown.digest.clone(), now: now.digest }).into());
-        }
-        decided = match builds::are_open(prepared, &shown.known) {
-            true => decide(global, args, prepared, builds).await?,
-            false => again,
-        };
-        if changed && !global.json && !global.quiet {
-            output::say("the plan changed before the lock was ours; this is what is applied:");
-            let report = prepared.report(&decided, Outcomes::new());
-            output::result(&text::plan(&report, output::look(global, args.full)));
-        }
+        let stop = prepared.request.stop.clone();
+        let again = decide_again(global, args, prepared, &decided.planned.plan, (builds, shown));
+        decided = stop::unless(&stop, again).await.map_err(|error| pass::failed(&error))??;
         if is_idle(args, prepared, &decided) {
             return Ok(finish(global, args, prepared, &decided, Sent::default()));
         }
@@ -284,6 +280,33 @@ async fn locked(
     interrupted(&prepared.request.stop)?;
     let sent = send(global, prepared, &decided, builds, guard).await;
     Ok(finish(global, args, prepared, &decided, sent))
+}
+
+async fn decide_again(
+    global: &Global,
+    args: &Apply,
+    prepared: &mut Pass<'_>,
+    before: &Plan,
+    (builds, shown): (&Builds, &Shown),
+) -> Result<Decided, Ended> {
+    prepared.refresh().await.map_err(|error| pass::failed(&error))?;
+    let again = decide(global, args, prepared, &shown.known).await?;
+    let now = prepared.report(&again, Outcomes::new());
+    let changed = now.digest != shown.digest;
+    if changed && shown.reviewed {
+        return Err(pass::failed(&PassError::Stale { reviewed: shown.digest.clone(), now: now.digest }).into());
+    }
+    let mut decided = match builds::are_open(prepared, &shown.known) {
+        true => decide(global, args, prepared, builds).await?,
+        false => again,
+    };
+    prepared.foresee_again(before, &mut decided).await;
+    if changed && !global.json && !global.quiet {
+        output::say("the plan changed before the lock was ours; this is what is applied:");
+        let report = prepared.report(&decided, Outcomes::new());
+        output::result(&text::plan(&report, output::look(global, args.full)));
+    }
+    Ok(decided)
 }
 
 fn interrupted(stop: &CancellationToken) -> Result<(), Exit> {
@@ -421,7 +444,7 @@ fn exit_of(report: &Report, args: &Apply, interrupted: bool) -> Exit {
     match (done, failed + skipped) {
         (_, 0) if args.fail_on_held && report.plan.held.len() + report.held_late() > 0 => Exit::Pending,
         (_, 0) => Exit::Done,
-        _ if interrupted && open => Exit::Interrupted,
+        _ if interrupted && open && (failed == 0 || super::exit::stopped() == Exit::Interrupted) => Exit::Interrupted,
         (0, _) => Exit::Failed,
         _ => Exit::Partly,
     }

@@ -1,9 +1,16 @@
 //! Exit codes, signals, and the last words of a command that fails.
 
+use std::sync::OnceLock;
+use std::time::Duration;
+
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::last_words;
+use crate::reconcile::{PassError, stop};
+
+/// So long a command that is left has to put away what it holds: programs it started, files in the making.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +88,50 @@ pub fn wrong_usage(sentence: &str) -> Exit {
     Exit::Usage
 }
 
-/// The first interrupt asks for a stop at a safe point, the second leaves at once.
-pub fn watch_signals(stop: CancellationToken) -> Signals {
+/// What asked us to stop, if anything did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// Ctrl-C: somebody waits for an answer.
+    Interrupt,
+    /// SIGTERM: a supervisor, to whom a clean stop is no failure.
+    Terminate,
+}
+
+static ASKED: OnceLock<Asked> = OnceLock::new();
+
+/// How a command ends that wrote what it could until it was asked to stop, and told what is left: a supervisor asked for
+/// no more than that.
+pub fn stopped() -> Exit {
+    match ASKED.get() {
+        Some(Asked::Terminate) => Exit::Done,
+        Some(Asked::Interrupt) | None => Exit::Interrupted,
+    }
+}
+
+/// While nothing is written, a signal ends the command at once; else it asks for a stop at a safe point. The second one
+/// leaves at once in any case. `last` prints what stdout is still owed.
+pub fn watch_signals(stop: CancellationToken, leave: CancellationToken, last: fn(Exit, bool), json: bool) -> Signals {
     Signals(tokio::spawn(async move {
-        wait().await;
+        let asked = wait().await;
+        let _ = ASKED.set(asked);
+        if stop::leave() {
+            leave.cancel();
+            stop.cancel();
+            // What does not wait for anything cannot be told: it is in the middle of a file, or of a question.
+            tokio::time::sleep(GRACE).await;
+            super::output::complain(&PassError::Interrupted.to_string());
+            last(Exit::Interrupted, json);
+            std::process::exit(Exit::Interrupted.code());
+        }
         super::output::say("stopping after the requests under way; press Ctrl-C again to leave at once");
         stop.cancel();
         wait().await;
+        super::output::complain("left at once: what became of the requests under way is not known");
+        super::output::help(
+            "run again: what is in is found, and nothing is made twice. The lock counts as left behind after 30 seconds; \
+             `--lock-timeout 1m` waits for that",
+        );
+        last(Exit::Interrupted, json);
         std::process::exit(Exit::Interrupted.code());
     }))
 }
@@ -101,14 +145,14 @@ impl Drop for Signals {
     }
 }
 
-async fn wait() {
+async fn wait() -> Asked {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         let _ = tokio::signal::ctrl_c().await;
-        return;
+        return Asked::Interrupt;
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => Asked::Interrupt,
+        _ = terminate.recv() => Asked::Terminate,
     }
 }

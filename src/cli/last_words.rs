@@ -72,6 +72,7 @@ pub fn json() -> Value {
 
 /// What is still owed to stdout by a command that was asked for JSON.
 pub fn owed(exit: Exit) -> Option<Value> {
-    let owes = exit != Exit::Done && !spoken().printed;
+    let spoken_of = spoken().failure.is_some();
+    let owes = (exit != Exit::Done || spoken_of) && !spoken().printed;
     owes.then(json)
 }

@@ -25,11 +25,14 @@ mod validate;
 mod watch;
 
 use clap::{CommandFactory, FromArgMatches};
+use tokio_util::sync::CancellationToken;
 
 pub use args::Cli;
 pub use exit::Exit;
 
 use args::Command;
+
+use crate::reconcile::PassError;
 
 /// Runs one command line and gives the exit code of the process.
 pub fn run() -> i32 {
@@ -39,14 +42,19 @@ pub fn run() -> i32 {
         Err(error) => return exit::usage(&error, exit::asks_for_json(std::env::args_os().skip(1))),
     };
     let wants_json = wants_json(&cli);
-    let code = ended(cli);
-    if let Some(owed) = last_words::owed(code).filter(|_| wants_json) {
-        output::result(&format!("{owed:#}"));
-    }
+    let code = ended(cli, wants_json);
+    last(code, wants_json);
     code.code()
 }
 
-fn ended(cli: Cli) -> Exit {
+/// Prints what stdout is still owed.
+fn last(exit: Exit, wants_json: bool) {
+    if let Some(owed) = last_words::owed(exit).filter(|_| wants_json) {
+        output::result(&format!("{owed:#}"));
+    }
+}
+
+fn ended(cli: Cli, wants_json: bool) -> Exit {
     if let Some(path) = cli.bare.path.as_deref().filter(|path| !path.exists()) {
         return exit::wrong_usage(&neither_command_nor_directory(path));
     }
@@ -55,7 +63,7 @@ fn ended(cli: Cli) -> Exit {
         Some(Command::Man { ref command }) => shell::man(shell::command(), command.as_deref()),
         Some(Command::Explain { ref code }) => explain::run(&cli.global, code.as_deref()),
         Some(Command::Schema { name }) => schema::run(&cli.global, name),
-        _ => with_runtime(cli),
+        _ => with_runtime(cli, wants_json),
     }
 }
 
@@ -69,7 +77,7 @@ fn neither_command_nor_directory(path: &std::path::Path) -> String {
     format!("`{word}` is neither a command nor a directory: {hint}")
 }
 
-fn with_runtime(cli: Cli) -> Exit {
+fn with_runtime(cli: Cli, wants_json: bool) -> Exit {
     // The provider has to be there before the first connection is built.
     let _ = rustls::crypto::ring::default_provider().install_default();
     output::tracing(&cli.global);
@@ -77,13 +85,33 @@ fn with_runtime(cli: Cli) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return exit::failed(&format!("the async runtime could not start: {error}")),
     };
-    let stop = tokio_util::sync::CancellationToken::new();
+    let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
+    let when_left = when_left(&cli);
     let code = runtime.block_on(async {
-        let _signals = exit::watch_signals(stop.clone());
-        dispatch(cli, stop.clone()).await
+        let _signals = exit::watch_signals(stop.clone(), leave.clone(), last, wants_json);
+        tokio::select! {
+            biased;
+            () = leave.cancelled() => when_left(),
+            code = dispatch(cli, stop) => code,
+        }
     });
     runtime.shutdown_background();
     code
+}
+
+/// How a command ends that is asked to stop while it writes nothing.
+fn when_left(cli: &Cli) -> fn() -> Exit {
+    let interrupted = || pass::failed(&PassError::Interrupted);
+    match &cli.command {
+        // There is no end to it but this one.
+        None if cli.bare.watch.watch => || Exit::Done,
+        // Nothing was asked of it but to write, and the next one goes on where it stopped.
+        None | Some(Command::Apply(_) | Command::Destroy(_)) => || {
+            pass::failed(&PassError::Interrupted);
+            exit::stopped()
+        },
+        Some(_) => interrupted,
+    }
 }
 
 /// Whether stdout is to carry JSON.
@@ -97,7 +125,7 @@ fn wants_json(cli: &Cli) -> bool {
     format.map_or(cli.global.json, |format| format == args::Format::Json)
 }
 
-async fn dispatch(cli: Cli, stop: tokio_util::sync::CancellationToken) -> Exit {
+async fn dispatch(cli: Cli, stop: CancellationToken) -> Exit {
     match cli.command {
         None if cli.bare.watch.watch => watch::run(&cli.global, cli.bare, stop).await,
         None => apply::run(&cli.global, apply::Apply::from_bare(cli.bare), stop).await,

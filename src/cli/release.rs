@@ -10,7 +10,7 @@ use super::exit::{Exit, wrong_usage};
 use super::{ask, output, pass};
 use crate::model::Key;
 use crate::reconcile::release::{self, Next};
-use crate::reconcile::{Pass, PassError, lock};
+use crate::reconcile::{Pass, PassError, lock, stop};
 use crate::report::text::printable;
 use crate::report::{FORMAT_VERSION, count};
 
@@ -62,6 +62,7 @@ async fn under_lock(
     args: &ReleaseArgs,
     chosen: &BTreeMap<Key, Next>,
 ) -> Result<Vec<Key>, PassError> {
+    let _writing = stop::writing()?;
     let guard = lock::acquire(looked, args.lock_timeout.unwrap_or_default()).await?;
     let released = release::release(looked, chosen).await;
     if let Some(guard) = guard {

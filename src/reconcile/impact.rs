@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::api::{Api, PlannedRuns};
-use crate::model::plan::{Action, Change};
+use crate::model::plan::{Action, Change, Plan};
 use crate::model::{Key, Kind, Path, Tree};
 use crate::plan::Planned;
 use crate::plan::want::Write;
@@ -31,6 +31,19 @@ pub async fn note(api: &Api, planned: &mut Planned) {
         }
         Err(error) => tracing::warn!("planned runs are not counted: {error}"),
     }
+}
+
+/// Takes over what was noted with an equal plan; whether this one is equal.
+pub fn carry(before: &Plan, planned: &mut Planned) -> bool {
+    let changes = &mut planned.plan.changes;
+    let same = |(was, is): (&Change, &Change)| (&was.key, was.action, &was.fields) == (&is.key, is.action, &is.fields);
+    let equal = before.changes.len() == changes.len() && before.changes.iter().zip(changes.iter()).all(same);
+    if equal {
+        for (is, was) in changes.iter_mut().zip(&before.changes) {
+            is.impact.clone_from(&was.impact);
+        }
+    }
+    equal
 }
 
 /// The ids of the deployments that are written to.
@@ -67,4 +80,28 @@ fn sentence(change: &Change, id: &str, runs: &PlannedRuns) -> Option<String> {
 
 fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::plan::{Because, FieldChange};
+
+    fn planned(description: &str) -> Planned {
+        let mut change = Change::new(Key::new(Kind::Deployment, "f/d"), Action::Update, Because::Git);
+        let (path, after) = (Path::of("description"), Some(Tree::from(description)));
+        change.fields.push(FieldChange { path, before: None, after });
+        Planned { plan: Plan { changes: vec![change], ..Plan::default() }, ..Planned::default() }
+    }
+
+    #[test]
+    fn what_follows_is_carried_to_an_equal_plan_only() {
+        let mut before = planned("a").plan;
+        before.changes[0].impact.push("3 planned runs move".to_owned());
+        let (mut equal, mut other, mut less) = (planned("a"), planned("b"), Planned::default());
+        assert!(carry(&before, &mut equal));
+        assert_eq!(equal.plan.changes[0].impact, ["3 planned runs move"]);
+        assert!(!carry(&before, &mut other) && other.plan.changes[0].impact.is_empty());
+        assert!(!carry(&before, &mut less));
+    }
 }

@@ -20,7 +20,7 @@ use super::error::PassError;
 use super::keep::Keeper;
 use super::lock::{self, Guard};
 use super::read::{self, Reading};
-use super::{Pass, Python, Request, remember};
+use super::{Pass, Python, Request, remember, stop};
 
 use prove::{Proved, Prover};
 
@@ -83,6 +83,7 @@ pub async fn import(request: &Request, api: &Api, wanted: &Wanted) -> Result<Imp
     out.declared.clone_from(&chosen.declared);
     let drafts = drafts(request, &rows, &chosen, &mut out.left_out);
     out.left_out.extend(chosen.left_out);
+    let _writing = wanted.write.then(stop::writing).transpose()?;
     let guard = match wanted.write && !drafts.is_empty() {
         true => lock::acquire(&pass, wanted.patience).await?,
         false => None,

@@ -29,6 +29,7 @@ mod secrets;
 pub mod serve;
 mod sight;
 pub mod status;
+pub mod stop;
 mod things;
 mod usage;
 pub mod watch;
@@ -49,6 +50,7 @@ use crate::manifest::project::MaxDelete;
 use crate::manifest::select::Selection;
 use crate::model::Key;
 use crate::model::ledger::Ledger;
+use crate::model::plan::Plan;
 use crate::plan::resolve::{self, Filled};
 use crate::plan::want::{Desired, Object, Observed};
 use crate::plan::{self, Planned, digest};
@@ -361,6 +363,13 @@ impl<'a> Pass<'a> {
     pub async fn foresee(&self, decided: &mut Decided) {
         if let Some(api) = self.api {
             impact::note(api, &mut decided.planned).await;
+        }
+    }
+
+    /// The same where a plan was made before: what follows from it follows from an equal one, and nothing is asked.
+    pub async fn foresee_again(&self, before: &Plan, decided: &mut Decided) {
+        if !impact::carry(before, &mut decided.planned) {
+            self.foresee(decided).await;
         }
     }
 

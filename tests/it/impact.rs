@@ -75,8 +75,15 @@ fn planned_runs_are_counted_in_one_request_and_only_for_updates() {
     assert_eq!(impact(&project), Vec::<String>::new());
     proxy.rule(|_| crate::support::proxy::Verdict::Pass);
 
-    // What was said comes true.
-    project.reconcile(&["apply", "--yes"]).exits(0);
+    // What was said is said again of what was done, without another question; and it comes true.
+    proxy.reset();
+    let report = project.reconcile(&["apply", "--yes", "--json"]).exits(0).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(
+        report["changes"][0]["impact"],
+        json!([format!("{count} planned runs are dropped; next was at {next}")])
+    );
+    assert_eq!(asked(), 1);
     let left = server.http().post("/flow_runs/filter", json!({ "deployments": { "id": { "any_": [id] } } }));
     assert_eq!(left, json!([]), "a pause drops the planned runs");
 }

@@ -56,6 +56,7 @@ mod secrets;
 mod serve;
 mod settings;
 mod source;
+mod signals;
 mod status;
 mod steps;
 mod support;
