@@ -14,7 +14,8 @@ use crate::model::{Key, Kind};
 use crate::reconcile::origins::{self, Rendered, Row};
 use crate::reconcile::read::declared_api;
 use crate::reconcile::{Decided, Pass, Python, builds};
-use crate::report::text::printable;
+use crate::report::left_json;
+use crate::report::text::{left_to_python, printable};
 
 /// How many characters of one value are shown unless all are asked for.
 const WIDTH: usize = 60;
@@ -118,6 +119,7 @@ fn to_json(key: &Key, fate: &str, rendered: &Rendered) -> Value {
         "body": rendered.body,
         "patch": rendered.patch,
         "values": rendered.rows.iter().map(row).collect::<Vec<_>>(),
+        "left_to_python": rendered.left_to_python.iter().map(left_json).collect::<Vec<_>>(),
     })
 }
 
@@ -139,6 +141,10 @@ fn text(key: &Key, fate: &str, rendered: &Rendered, full: bool) -> String {
     for [path, value, place] in &lines {
         out.push_str(&format!("  {path:<first$}  {value:<second$}  {place}\n"));
     }
+    if !rendered.left_to_python.is_empty() {
+        out.push('\n');
+    }
+    rendered.left_to_python.iter().for_each(|left| out.push_str(&format!("  ? {}\n", left_to_python(left))));
     out
 }
 

@@ -166,7 +166,8 @@ The flow's schema or the step's outputs exceed 32 MiB. Make them smaller.",
         text: "\
 Flows are read without running them. Where that is not enough, for example because a parameter's type comes from an
 installed package, `apply` asks Python, and here it could not. The labels say what could not be understood; the help
-says which interpreters were tried. Name a Python that has Prefect and the flow's requirements.",
+says which interpreters were tried. Name a Python that has Prefect and the flow's requirements. `plan` and `render` say
+beforehand what is left to Python, and why; machines find it as `left_to_python`.",
     },
     Page {
         code: "E0265",

@@ -64,6 +64,17 @@ pub struct FieldChange {
     pub after: Option<Tree>,
 }
 
+/// Something about an object that only Python can tell: it is asked when applying.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeftToPython {
+    /// The flow's parameter, if it is about one.
+    pub parameter: Option<String>,
+    /// Why it cannot be read from the files: one sentence without a final full stop.
+    pub why: String,
+    /// The place in the Python file.
+    pub origin: Option<Origin>,
+}
+
 /// What happens to one object, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -79,6 +90,8 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
     /// What follows from it, in words: `24 planned runs move; next at …`.
     pub impact: Vec<String>,
+    /// What is not known before Python is asked.
+    pub left_to_python: Vec<LeftToPython>,
     /// The changes that come first, if they are in the plan: of what is made, what it needs; of what is deleted, what
     /// needed it.
     pub after: Vec<Key>,
@@ -87,7 +100,16 @@ pub struct Change {
 impl Change {
     /// A change of which nothing more is known yet.
     pub fn new(key: Key, action: Action, because: Because) -> Change {
-        Change { key, action, because, origin: None, fields: Vec::new(), impact: Vec::new(), after: Vec::new() }
+        Change {
+            key,
+            action,
+            because,
+            origin: None,
+            fields: Vec::new(),
+            impact: Vec::new(),
+            left_to_python: Vec::new(),
+            after: Vec::new(),
+        }
     }
 }
 

@@ -91,15 +91,8 @@ impl<'a> One<'a> {
             let deployment = files.deployments.get(self.key).map(|wanted| wanted.origin.clone());
             deployment.or_else(|| files.objects.get(self.key).map(|wanted| wanted.origin.clone()))
         };
-        Change {
-            key: self.key.clone(),
-            action,
-            because: Because::Drift,
-            origin: self.house.files.first().and_then(declared),
-            fields,
-            impact: Vec::new(),
-            after: Vec::new(),
-        }
+        let origin = self.house.files.first().and_then(declared);
+        Change { origin, fields, ..Change::new(self.key.clone(), action, Because::Drift) }
     }
 
     fn fields(&self, row: &Value) -> Found {

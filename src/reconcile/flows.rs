@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::diagnostic::Diagnostic;
 use crate::flow::{self, Answer, Entrypoint, Reason, Sources};
-use crate::model::{Path, RepoPath};
+use crate::model::plan::{LeftToPython, Plan};
+use crate::model::{Kind, Origin, Path, RepoPath};
 use crate::plan::desire::FlowAnswer;
 use crate::plan::resolve::Filled;
 use crate::python::{Candidate, HelperOptions, PythonError, PythonHelper, Question, candidates};
@@ -43,6 +44,30 @@ impl Answers {
 
     /// What is known of a declaration's flow; `None` when it is invalid.
     pub fn of(&self, filled: &Filled) -> Option<&FlowAnswer> {
+    /// Why only Python can tell what a declaration's flow takes; nothing once that is known.
+    pub fn left_to_python(&self, filled: &Filled) -> Vec<LeftToPython> {
+        let reasons = self.open.get(&seen(filled)).into_iter().flatten();
+        let told = |reason: &Reason| LeftToPython {
+            parameter: reason.parameter.clone(),
+            why: reason.text.clone(),
+            origin: reason.origin.clone(),
+        };
+        reasons.map(told).collect()
+    }
+
+    /// Notes with every change of a deployment what only Python can tell of it.
+    pub fn note(&self, all: &[Filled], plan: &mut Plan) {
+        if self.open.is_empty() {
+            return;
+        }
+        let places: BTreeMap<Origin, &Filled> =
+            all.iter().map(|one| (one.selected.declaration.origin(), one)).collect();
+        for change in plan.changes.iter_mut().filter(|change| change.key.kind == Kind::Deployment) {
+            let declared = change.origin.as_ref().and_then(|origin| places.get(origin));
+            change.left_to_python = declared.map(|one| self.left_to_python(one)).unwrap_or_default();
+        }
+    }
+
         self.known.get(&seen(filled))
     }
 }

@@ -398,6 +398,8 @@ impl<'a> Pass<'a> {
         let git = self.reading.git.as_ref();
         let requests = self.api.map(Api::requests).unwrap_or_default();
         let ledger = &self.asked.ledger;
+        let mut plan = decided.planned.plan.clone();
+        self.flows.note(&self.filled, &mut plan);
         Report {
             scope: self.reading.scope.clone(),
             digest: digest::digest(&decided.planned.plan, ledger),
@@ -419,7 +421,7 @@ impl<'a> Pass<'a> {
                 url: api.connection().url.clone(),
                 version: self.asked.version.clone().unwrap_or_default(),
             }),
-            plan: decided.planned.plan.clone(),
+            plan,
             outcomes,
             requests: Requests { read: requests.read, write: requests.write },
             diagnostics: decided.diagnostics.clone(),

@@ -43,6 +43,8 @@ impl Compared {
 struct Side {
     reading: Reading,
     state: State,
+    filled: Vec<Filled>,
+    answers: Answers,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -53,7 +55,7 @@ struct Side {
 pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassError> {
     let started = Instant::now();
     let (now, there) = sides(request, base);
-    let Side { reading, state, mut diagnostics } = now?;
+    let Side { reading, state, filled, answers, mut diagnostics } = now?;
     let (before, base) = match base.zip(there) {
         None => (State::new(), Base { untrusted: true, ..Base::default() }),
         Some((revision, there)) => {
@@ -68,6 +70,7 @@ pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassEr
     for change in plan.changes.iter_mut().filter(|change| change.action == crate::model::plan::Action::Delete) {
         change.impact.push("it leaves git: applying deletes it only where pruning is asked for".to_owned());
     }
+    answers.note(&filled, &mut plan);
     let git = reading.git.as_ref();
     let report = Report {
         scope: reading.scope.clone(),
@@ -122,7 +125,7 @@ fn side(request: &Request) -> Read {
     for one in &filled {
         written(one, &reading, &answers, &mut state, &mut diagnostics);
     }
-    Ok(Side { reading, state, diagnostics })
+    Ok(Side { reading, state, filled, answers, diagnostics })
 }
 
 fn written(one: &Filled, reading: &Reading, answers: &Answers, state: &mut State, diagnostics: &mut Vec<Diagnostic>) {

@@ -9,6 +9,7 @@ use serde_json::{Map as Json, Value};
 
 use crate::manifest::node::Node;
 use crate::manifest::prefect_yaml::{Declaration, Steps};
+use crate::model::plan::LeftToPython;
 use crate::model::{Key, Kind, Map, Origin, Path, Seg, Tree};
 use crate::plan::desire::FlowAnswer;
 use crate::plan::resolve::Filled;
@@ -95,6 +96,8 @@ pub struct Rendered {
     pub patch: Option<Value>,
     /// Its values.
     pub rows: Vec<Row>,
+    /// What only Python can tell of it.
+    pub left_to_python: Vec<LeftToPython>,
 }
 
 /// Renders a declared object; `None` if nothing of that name is declared.
@@ -111,7 +114,9 @@ pub fn render(pass: &Pass<'_>, decided: &Decided, key: &Key, now: Timestamp) -> 
             let filled = filled_of(pass, wanted)?;
             let from = Look { pass, wanted, filled, now }.of_flow();
             let row = Row { path: Path::of("name"), value: Tree::text(&key.name), ..from };
-            Some(Rendered { body: serde_json::json!({ "name": key.name }), patch: None, rows: vec![row] })
+            let left_to_python = pass.flows.left_to_python(filled);
+            let body = serde_json::json!({ "name": key.name });
+            Some(Rendered { body, patch: None, rows: vec![row], left_to_python })
         }
         Kind::BlockType
         | Kind::Block
@@ -169,7 +174,8 @@ fn automation(decided: &Decided, key: &Key) -> Option<Rendered> {
         refers: Vec::new(),
     };
     let rows = body.as_map().into_iter().flatten().map(|(name, value)| row(name, value)).collect();
-    Some(Rendered { body: body.masked(), patch: replaced.map(|_| body.masked()), rows })
+    let patch = replaced.map(|_| body.masked());
+    Some(Rendered { body: body.masked(), patch, rows, left_to_python: Vec::new() })
 }
 
 /// One deployment under the lens.
@@ -195,7 +201,8 @@ impl Look<'_> {
             &declared,
             schedules.iter().map(Tree::masked).collect(),
         );
-        Rendered { body, patch: self.patch(decided), rows: self.rows(&schedules) }
+        let left_to_python = self.pass.flows.left_to_python(self.filled);
+        Rendered { body, patch: self.patch(decided), rows: self.rows(&schedules), left_to_python }
     }
 
     fn patch(&self, decided: &Decided) -> Option<Value> {

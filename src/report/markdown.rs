@@ -58,6 +58,7 @@ fn change(change: &Change) -> Value {
         "place": change.origin.as_ref().map_or_else(|| "left git".to_owned(), |o| format!("{}:{}", o.file, o.span.line)),
         "fields": change.fields.len(),
         "impact": change.impact,
+        "left": change.left_to_python.iter().map(text::left_to_python).collect::<Vec<_>>(),
         "diff": change.fields.iter().map(diff).collect::<Vec<_>>().join("\n"),
     })
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::plan::{Change, FieldChange, Held, Plan, Summary};
+use crate::model::plan::{Change, FieldChange, Held, LeftToPython, Plan, Summary};
 use crate::model::{Key, Origin, Tree};
 
 /// The version of the JSON form. Additions keep it; a change of meaning raises the first number.
@@ -184,6 +184,7 @@ impl Report {
             "origin": change.origin.as_ref().map(origin_json),
             "fields": change.fields.iter().map(field_json).collect::<Vec<_>>(),
             "impact": change.impact,
+            "left_to_python": change.left_to_python.iter().map(left_json).collect::<Vec<_>>(),
             "after": change.after,
         });
         if let Some(outcome) = self.outcome(&change.key) {
@@ -207,6 +208,18 @@ fn held_json(held: &Held) -> Value {
         "action": held.action,
         "reason": held.reason,
         "result": "held",
+    })
+}
+
+/// What only Python can tell, for machines.
+pub fn left_json(left: &LeftToPython) -> Value {
+    let origin = left.origin.as_ref();
+    json!({
+        "parameter": left.parameter,
+        "why": left.why,
+        "file": origin.map(|o| o.file.as_str()),
+        "line": origin.map(|o| o.span.line),
+        "column": origin.map(|o| o.span.column),
     })
 }
 

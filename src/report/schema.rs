@@ -127,9 +127,24 @@ fn change(more: Value, required: &[&str]) -> Value {
             },
         } },
         "impact": { "type": "array", "items": { "type": "string" } },
+        "left_to_python": {
+            "type": "array",
+            "description": "What only Python can tell of a flow, and why: it is asked when applying.",
+            "items": {
+                "type": "object",
+                "required": ["parameter", "why", "file", "line", "column"],
+                "properties": {
+                    "parameter": { "type": ["string", "null"], "description": "Null where all of the flow is meant." },
+                    "why": { "type": "string" },
+                    "file": { "type": ["string", "null"] },
+                    "line": { "type": ["integer", "null"], "minimum": 1 },
+                    "column": { "type": ["integer", "null"], "minimum": 1 },
+                },
+            },
+        },
         "after": { "type": "array", "items": { "type": "string" }, "description": "What has to be there first." },
     });
-    let mut all = vec!["kind", "name", "action", "reason", "origin", "fields", "impact", "after"];
+    let mut all = vec!["kind", "name", "action", "reason", "origin", "fields", "impact", "left_to_python", "after"];
     all.extend(required);
     if let (Value::Object(properties), Value::Object(more)) = (&mut properties, more) {
         properties.extend(more);

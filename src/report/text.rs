@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use super::{Outcome, Report, count};
 use crate::diagnostic::Severity;
-use crate::model::plan::{Action, Change, FieldChange, Held, Summary};
+use crate::model::plan::{Action, Change, FieldChange, Held, LeftToPython, Summary};
 use crate::model::{Key, Kind, Tree};
 
 /// How a report is printed.
@@ -24,6 +24,9 @@ pub const SHOWN: usize = 200;
 
 /// How many characters of one value are shown unless all are asked for.
 const VALUE_WIDTH: usize = 100;
+
+/// How many reasons are shown why only Python can tell something of one flow, unless all are asked for.
+const PYTHON_SHOWN: usize = 5;
 
 /// A plan: header, changes, held objects, summary.
 pub fn plan(report: &Report, look: Look) -> String {
@@ -185,7 +188,25 @@ fn one_change(report: &Report, change: &Change, (kinds, width): (usize, usize), 
     for line in &change.impact {
         let _ = writeln!(out, "      ! {}", printable(line));
     }
+    let shown = if look.full { change.left_to_python.len() } else { PYTHON_SHOWN };
+    for left in change.left_to_python.iter().take(shown) {
+        let _ = writeln!(out, "      ? {}", left_to_python(left));
+    }
+    if change.left_to_python.len() > shown {
+        let more = change.left_to_python.len() - shown;
+        let _ = writeln!(out, "      ? … and {more} more of only Python; `--full` shows all");
+    }
     out
+}
+
+/// ``only Python can tell what `size` is: its default is computed (flow.py:7)``
+pub fn left_to_python(left: &LeftToPython) -> String {
+    let what = match &left.parameter {
+        Some(name) => format!("what `{name}` takes"),
+        None => "what the flow takes".to_owned(),
+    };
+    let place = left.origin.as_ref().map(|o| format!(" ({}:{})", o.file, o.span.line)).unwrap_or_default();
+    printable(&format!("only Python can tell {what}: {}{place}", left.why))
 }
 
 fn one_held(held: &Held, kinds: usize, look: Look) -> String {

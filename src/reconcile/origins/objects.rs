@@ -26,7 +26,7 @@ pub fn render(pass: &Pass<'_>, decided: &Decided, key: &Key) -> Option<Rendered>
     let item = pass.reading.items.iter().find(|item| item.key == *key);
     let look = Look { wanted, item };
     let rows = look.rows().into_iter().map(|row| Row { value: known(&row.value), ..row }).collect();
-    Some(Rendered { body: known(&body(wanted)).masked(), patch, rows })
+    Some(Rendered { body: known(&body(wanted)).masked(), patch, rows, left_to_python: Vec::new() })
 }
 
 struct Look<'a> {
