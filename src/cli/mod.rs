@@ -59,8 +59,8 @@ fn ended(cli: Cli, wants_json: bool) -> Exit {
         return exit::wrong_usage(&neither_command_nor_directory(path));
     }
     match cli.command {
-        Some(Command::Completions { shell }) => shell::completions(&mut shell::command(), shell),
-        Some(Command::Man { ref command }) => shell::man(shell::command(), command.as_deref()),
+        Some(Command::Completions { shell }) => shell::completions(&cli.global, &mut shell::command(), shell),
+        Some(Command::Man { ref command }) => shell::man(&cli.global, shell::command(), command.as_deref()),
         Some(Command::Explain { ref code }) => explain::run(&cli.global, code.as_deref()),
         Some(Command::Schema { name }) => schema::run(&cli.global, name),
         _ => with_runtime(cli, wants_json),

@@ -4,7 +4,9 @@ use std::io::Write;
 
 use clap::Command;
 use clap_complete::Shell;
+use serde_json::{Value, json};
 
+use super::args::Global;
 use super::exit::{Exit, failed, wrong_usage};
 
 /// Flags that say which API to talk to, and how.
@@ -29,19 +31,20 @@ pub fn command() -> Command {
 }
 
 /// Prints a completion script.
-pub fn completions(command: &mut Command, shell: Shell) -> Exit {
+pub fn completions(global: &Global, command: &mut Command, shell: Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, command, "reconcile", &mut script);
-    print(&script)
+    print(global, &script, |text| json!({ "shell": shell.to_string(), "script": text }))
 }
 
 /// Prints a manual page.
-pub fn man(mut root: Command, command: Option<&str>) -> Exit {
+pub fn man(global: &Global, mut root: Command, command: Option<&str>) -> Exit {
     root.build();
     let page = match command {
         None => root,
         Some(name) => match root.find_subcommand(name) {
-            Some(found) => found.clone().name(format!("reconcile-{name}")),
+            // The head of a page says of which version it is.
+            Some(found) => found.clone().name(format!("reconcile-{name}")).version(env!("CARGO_PKG_VERSION")),
             None => {
                 let known: Vec<&str> = root.get_subcommands().map(Command::get_name).collect();
                 let hint = crate::diagnostic::did_you_mean(name, known.iter().copied())
@@ -50,14 +53,18 @@ pub fn man(mut root: Command, command: Option<&str>) -> Exit {
             }
         },
     };
-    let mut text = Vec::new();
+    let (mut text, name) = (Vec::new(), page.get_name().to_owned());
     match clap_mangen::Man::new(page).render(&mut text) {
-        Ok(()) => print(&text),
+        Ok(()) => print(global, &text, |text| json!({ "page": name, "text": text })),
         Err(error) => failed(&format!("the manual page could not be written: {error}")),
     }
 }
 
-fn print(bytes: &[u8]) -> Exit {
+fn print(global: &Global, bytes: &[u8], as_json: impl FnOnce(&str) -> Value) -> Exit {
+    if global.json {
+        super::output::result(&format!("{:#}", as_json(&String::from_utf8_lossy(bytes))));
+        return Exit::Done;
+    }
     // A reader that closes early, such as `head`, is no failure.
     let _ = std::io::stdout().write_all(bytes);
     Exit::Done

@@ -4,6 +4,7 @@ use super::Report;
 use super::text::printable;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Origin;
+use crate::model::plan::Action;
 
 /// Diagnostics as `::error`, `::warning` and `::notice`, then one notice per change.
 pub fn annotations(report: &Report) -> String {
@@ -11,7 +12,14 @@ pub fn annotations(report: &Report) -> String {
     for change in &report.plan.changes {
         let Some(origin) = &change.origin else { continue };
         let title = format!("{} {}", change.action.symbol(), change.key);
-        let mut text: Vec<String> = change.fields.iter().take(20).map(|field| field.path.to_string()).collect();
+        let shown = change.fields.iter().take(20);
+        let mut text: Vec<String> = match change.action {
+            Action::Update | Action::Replace => shown.map(super::text::field).collect(),
+            Action::Create | Action::Delete | Action::Adopt | Action::Release => {
+                shown.map(|field| field.path.to_string()).collect()
+            }
+        };
+        text.extend(change.left_to_python.iter().map(super::text::left_to_python));
         text.extend(change.impact.iter().cloned());
         let text = if text.is_empty() { "no field to show".to_owned() } else { text.join("\n") };
         lines.push(command("notice", Some(origin), &title, &text));

@@ -40,9 +40,10 @@ fn result(diagnostic: &Diagnostic) -> Value {
         Severity::Note => "note",
     };
     let text = match &diagnostic.help {
-        Some(help) => format!("{}. {help}", diagnostic.message),
+        Some(help) => format!("{}. {}", diagnostic.message, sentence(help)),
         None => diagnostic.message.clone(),
     };
+    let text = sentence(&text);
     // Code scanning takes no result without a place; what concerns no file concerns the project.
     let location = match diagnostic.origin() {
         Some(origin) => json!({
@@ -55,9 +56,27 @@ fn result(diagnostic: &Diagnostic) -> Value {
     json!({ "ruleId": diagnostic.code, "level": level, "message": { "text": text }, "locations": locations })
 }
 
+/// A text that begins as sentences do: viewers show nothing before it.
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
+}
+
 /// A path as a relative URI: what is not plain ASCII, and what would begin a query or a fragment, is escaped.
 fn uri(path: &str) -> String {
     const ESCAPED: AsciiSet =
         NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'+').remove(b'@');
     utf8_percent_encode(path, &ESCAPED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_begin_as_sentences_do() {
+        let result = result(&Diagnostic::error("E0401", "there is none").help("make one"));
+        assert_eq!(result["message"]["text"], "There is none. Make one");
+        assert_eq!(sentence("`x` is new"), "`x` is new");
+    }
 }

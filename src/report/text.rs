@@ -241,6 +241,14 @@ fn fields(fields: &[FieldChange], look: Look) -> String {
     out
 }
 
+/// A field on one line: `schedules[daily].cron: "0 6 * * *" → "0 7 * * *"`.
+pub(super) fn field(field: &FieldChange) -> String {
+    let look = Look { colour: false, full: false };
+    let sensitive = [&field.before, &field.after].into_iter().flatten().any(Tree::has_secret);
+    let side = |tree: &Option<Tree>| value(tree.as_ref(), sensitive, look);
+    format!("{}: {} → {}", printable(&field.path.to_string()), side(&field.before), side(&field.after))
+}
+
 /// A text of several lines is shown as a line diff.
 fn lines(field: &FieldChange, sensitive: bool) -> Option<String> {
     let (Some(Tree::Text(before)), Some(Tree::Text(after))) = (&field.before, &field.after) else { return None };

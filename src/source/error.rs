@@ -77,11 +77,11 @@ pub enum SourceError {
         path: RepoPath,
     },
     /// Nothing in the git repository has this name.
-    #[error("find `{revision}` in the git repository: {message}")]
+    #[error("{message}")]
     Revision {
         /// As given.
         revision: String,
-        /// What libgit2 says.
+        /// What that means.
         message: String,
         /// Whether the clone holds only the last commits; none where there is no git at all.
         shallow: Option<bool>,
@@ -97,7 +97,7 @@ pub enum SourceError {
         help: Option<&'static str>,
     },
     /// The git repository cannot be read.
-    #[error("read the git repository of `{path}`: {message}")]
+    #[error("the git repository of `{path}` could not be read: {message}")]
     Git {
         /// The directory.
         path: PathBuf,
@@ -110,7 +110,15 @@ impl SourceError {
     /// A commit that is not there.
     #[cfg(feature = "git")]
     pub(super) fn revision(repo: &git2::Repository, revision: &str, error: &git2::Error) -> SourceError {
-        let message = error.message().to_owned();
+        use git2::ErrorCode;
+        let message = match error.code() {
+            ErrorCode::NotFound => format!("there is no commit, branch or tag `{revision}` in the git repository"),
+            ErrorCode::Ambiguous => {
+                format!("`{revision}` could be several things in the git repository: write more of it")
+            }
+            ErrorCode::InvalidSpec | ErrorCode::Peel => format!("`{revision}` names no commit"),
+            _ => format!("`{revision}` could not be looked up in the git repository: {}", error.message()),
+        };
         SourceError::Revision { revision: revision.to_owned(), message, shallow: Some(repo.is_shallow()) }
     }
 
@@ -140,8 +148,11 @@ impl SourceError {
             | SourceError::TooLarge { .. }
             | SourceError::Io { .. }
             | SourceError::Private { .. }
-            | SourceError::Revision { shallow: None, .. }
-            | SourceError::Git { .. } => None,
+            | SourceError::Revision { shallow: None, .. } => None,
+            SourceError::Git { path, .. } => Some(format!(
+                "commits are read from a clone with a work tree: see what `git -C {} status` says",
+                path.display()
+            )),
         }
     }
 
