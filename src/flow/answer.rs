@@ -196,7 +196,12 @@ fn other_flows(machine: &mut Machine<'_>, id: usize, wanted: &Rc<Flow>) -> Resul
         machine.modules[id].env.values().filter(|value| matches!(value, Value::Lazy(_))).cloned().collect();
     for value in lazies {
         let Value::Lazy(lazy) = &value else { continue };
-        let super::value::Definition::Function(def) = &lazy.node else { continue };
+        let super::value::Definition::Function(def) = &lazy.node else {
+            // A class that nobody uses is made all the same. If that raises, Prefect takes the file apart and runs what
+            // is left of it, each statement for itself: only it can tell what comes of that.
+            machine.force(value.clone());
+            continue;
+        };
         let by_prefect = def.decorator_list.iter().any(|decorator| {
             super::late::names_in(&decorator.expression).iter().any(|name| {
                 matches!(machine.modules[id].env.get(name), Some(Value::Import(import)) if import.module == "prefect" || import.module.starts_with("prefect."))

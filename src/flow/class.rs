@@ -107,6 +107,8 @@ pub(super) struct Field {
     pub total: bool,
     /// Whether it is given by name only (dataclasses).
     pub kw_only: bool,
+    /// What stands for the variables of the classes that it comes through, in that order.
+    pub given: Vec<Rc<Vec<(Value, Value)>>>,
 }
 
 type Judged<T> = Result<T, String>;
@@ -152,6 +154,21 @@ impl Machine<'_> {
     }
 
     fn judge(&mut self, class: &Rc<Class>) -> Judged<Kind> {
+        if let Some(given) = &class.given {
+            return match self.kind(&given.generic).map_err(|reason| reason.text)? {
+                Kind::Model(shape) => {
+                    let mut shape = (*shape).clone();
+                    shape.fields.iter_mut().for_each(|field| field.given.push(given.pairs.clone()));
+                    Ok(Kind::Model(Rc::new(shape)))
+                }
+                Kind::Dataclass(_)
+                | Kind::Root(_)
+                | Kind::TypedDict(_)
+                | Kind::NamedTuple(_)
+                | Kind::Enum(_)
+                | Kind::Plain => Err("generic classes of this kind are left to Python".to_owned()),
+            };
+        }
         let env = class.env.borrow().clone();
         if let Some(hook) = HOOKS.iter().find(|hook| env.contains_key(**hook)) {
             return Err(format!("it defines `{hook}`"));
@@ -431,6 +448,7 @@ impl Machine<'_> {
                 owner: class.clone(),
                 total: true,
                 kw_only: false,
+                given: Vec::new(),
             }),
             (true, None) => return Err("the root has no type".to_owned()),
         }
@@ -701,6 +719,7 @@ fn fields(class: &Rc<Class>, shape: &mut Shape, total: bool) -> Judged<()> {
             owner: class.clone(),
             total,
             kw_only: false,
+            given: Vec::new(),
         };
         match shape.fields.iter_mut().find(|known| known.name == field.name) {
             Some(known) => *known = field,

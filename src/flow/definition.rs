@@ -121,6 +121,13 @@ impl Machine<'_> {
                 let renamed = shape.config("alias_generator").is_some();
                 let inner = Place { class: Some(class.clone()), arbitrary, plain, renamed };
                 let before = self.lenient;
+                let name = match &class.given {
+                    Some(given) if given.open => {
+                        return Err(Bad::vague(format!("a variable of `{}` stands for nothing", given.generic.name)));
+                    }
+                    Some(given) => given.definition.clone(),
+                    None => name,
+                };
                 let made = self.definition_of(&name, id, |m| {
                     let mut map = m.fields_schema(&shape, &inner)?;
                     m.describe(&mut map, class, &shape)?;
@@ -280,6 +287,9 @@ impl Machine<'_> {
         if let Value::Forward(text) = &ty {
             let inner = super::exec::parse_annotation(text);
             ty = self.annotation_in_class(&inner, &field.owner)?;
+        }
+        for pairs in &field.given {
+            ty = self.filled_in(&ty, pairs)?;
         }
         let mut extras = Extras::default();
         if let Value::Annotated(inner) = &ty {

@@ -483,7 +483,10 @@ impl Machine<'_> {
                     Some(at) => Value::Member(class.clone(), at),
                     None => return vague(self, "there may be no such member"),
                 },
-                Err(_) => return vague(self, "generic classes of the repository are left to Python"),
+                Err(_) => match self.parametrised(class, &args) {
+                    Some(made) => made,
+                    None => return vague(self, "generic classes of the repository are left to Python"),
+                },
             },
             _ => return vague(self, "the subscript is only known when the code runs"),
         })

@@ -616,13 +616,16 @@ impl Machine<'_> {
                 None => None,
             };
             let annotation = match parameter.annotation.as_deref() {
+                Some(annotation) if def.type_params.is_some() => {
+                    Some(Annotation::Now(self.of_variables(frame, annotation)))
+                }
                 Some(annotation) => Some(self.annotation(frame, annotation)?),
                 None => None,
             };
             let origin = self.origin(frame.module, parameter.range());
             params.push(Parameter { name: parameter.name.to_string(), annotation, default, origin });
         }
-        let returns = match def.returns.as_deref() {
+        let returns = match def.returns.as_deref().filter(|_| def.type_params.is_none()) {
             Some(returns) => Some(self.annotation(frame, returns)?),
             None => None,
         };
@@ -638,6 +641,11 @@ impl Machine<'_> {
         })
     }
 
+    /// A type that may be made of the variables of its own definition.
+    fn of_variables(&self, frame: &Frame, at: impl Ranged) -> Value {
+        self.unknown(frame.module, at, "types with variables of their own are left to Python")
+    }
+
     /// A class with its body run.
     fn class(&mut self, frame: &Frame, def: &StmtClassDef) -> Result<Value, Raise> {
         let mut decorators = Vec::new();
@@ -647,14 +655,22 @@ impl Machine<'_> {
         let mut bases = Vec::new();
         let mut keywords = Vec::new();
         let mut inner = Frame::top(frame.module);
+        if let Some(variables) = &def.type_params {
+            let named = |one: &ruff_python_ast::TypeParam| (one.name().to_string(), self.of_variables(frame, one));
+            inner.locals = Some(variables.iter().map(named).collect());
+        }
         if let Some(arguments) = &def.arguments {
             for base in &arguments.args {
-                let base = self.eval(frame, base)?;
-                bases.push(self.force(base));
+                let base = self.eval(&inner, base)?;
+                let base = self.force(base);
+                if let Some(what) = super::refused::as_base(&base) {
+                    return Err(Raise::Type(format!("`{}` inherits from {what}", def.name)));
+                }
+                bases.push(base);
             }
             for keyword in &arguments.keywords {
                 let name = keyword.arg.as_ref().map_or("**", |name| name.as_str());
-                keywords.push((name.to_owned(), self.eval(frame, &keyword.value)?));
+                keywords.push((name.to_owned(), self.eval(&inner, &keyword.value)?));
             }
         }
         if def.type_params.is_some() {
@@ -664,7 +680,7 @@ impl Machine<'_> {
         if let After::Raised(reason) = self.block(&mut inner, &def.body) {
             return Err(Raise::Other(reason.text));
         }
-        Ok(Value::Class(Rc::new(Class {
+        let made = Rc::new(Class {
             name: def.name.to_string(),
             module: frame.module,
             bases,
@@ -675,7 +691,12 @@ impl Machine<'_> {
             doc: docstring(&def.body),
             odd: inner.odd,
             origin: self.origin(frame.module, def.name.range()),
-        })))
+            given: None,
+        });
+        match super::refused::class(&made) {
+            Some(why) => Err(Raise::Other(why)),
+            None => Ok(Value::Class(made)),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ impl Machine<'_> {
             doc: None,
             odd: None,
             origin: self.origin(frame.module, range),
+            given: None,
         })))
     }
 }

@@ -6,6 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use ruff_python_ast::ModModule;
+use ruff_python_parser::{Mode, ParseError, ParseOptions, Parsed};
 use ruff_text_size::{Ranged, TextRange};
 
 use super::sources::{Sources, refusal};
@@ -135,6 +137,8 @@ pub(super) struct Machine<'s> {
     pub lenient_ids: BTreeSet<usize>,
     /// The classes whose addresses are keys.
     pub kept: Vec<Rc<super::value::Class>>,
+    /// Generic classes with the arguments they were given, and the class that is.
+    pub given: Vec<(Rc<super::value::Class>, Vec<Value>, Rc<super::value::Class>)>,
     /// Field lists of classes, by address.
     pub memo: RefCell<BTreeMap<usize, Result<super::class::Kind, Reason>>>,
 }
@@ -158,6 +162,7 @@ impl<'s> Machine<'s> {
             lenient: 0,
             lenient_ids: BTreeSet::new(),
             kept: Vec::new(),
+            given: Vec::new(),
             memo: RefCell::new(BTreeMap::new()),
         }
     }
@@ -248,10 +253,13 @@ impl<'s> Machine<'s> {
             self.modules[id].broken = Some(Reason::new(why, Some(Origin::whole(self.modules[id].path.clone()))));
             return id;
         }
-        match ruff_python_parser::parse_module(&clean) {
+        match self.parse(&clean) {
             Ok(parsed) if parsed.unsupported_syntax_errors().is_empty() => self.run(id, parsed.into_syntax().body),
             Ok(_) => {
-                let text = "the syntax depends on the version of Python";
+                let text = match self.sources.python() {
+                    None => super::OF_A_VERSION.to_owned(),
+                    Some((major, minor)) => format!("Python {major}.{minor} does not know this syntax"),
+                };
                 self.modules[id].broken = Some(Reason::new(text, Some(Origin::whole(self.modules[id].path.clone()))));
             }
             Err(error) => {
@@ -261,6 +269,16 @@ impl<'s> Machine<'s> {
         }
         self.modules[id].running = false;
         id
+    }
+
+    fn parse(&self, text: &str) -> Result<Parsed<ModModule>, ParseError> {
+        let options = ParseOptions::from(Mode::Module);
+        let options = match self.sources.python() {
+            Some(version) => options.with_target_version(version.into()),
+            None => options,
+        };
+        let parsed = ruff_python_parser::parse(text, options)?;
+        Ok(parsed.try_into_module().expect("a module was asked for"))
     }
 
     /// The module of that absolute name: `Some` if it is in the repository; `Err` while files are missing.

@@ -14,9 +14,11 @@
 //! | `eval`, `call` | expressions become values |
 //! | `iterate` | comprehensions and functions of one line |
 //! | `functional` | classes that calls make |
+//! | `given` | generic models with arguments |
 //! | `class` | what kind of class a class is, and its fields |
 //! | `schema`, `simple` | a type becomes a JSON schema, as pydantic writes it |
 //! | `definition` | so does a class, once |
+//! | `refused` | class statements that certainly raise |
 //! | `tagged` | a union told apart by a field |
 //! | `late` | annotations that are texts |
 //! | `constraint` | `Field(...)` and `Annotated[...]` |
@@ -35,9 +37,11 @@ mod entrypoint;
 mod eval;
 mod exec;
 mod functional;
+mod given;
 mod iterate;
 mod late;
 mod machine;
+mod refused;
 mod schema;
 mod simple;
 mod sources;
@@ -55,6 +59,9 @@ pub use sources::Sources;
 /// The stack that reading and evaluating may use; [`sources`] keeps the nesting of the code well below it.
 const STACK: usize = 128 << 20;
 
+/// Why a file is not read whose syntax some versions of Python do not know.
+const OF_A_VERSION: &str = "the syntax depends on the version of Python";
+
 /// Why only Python can tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reason {
@@ -70,6 +77,16 @@ impl Reason {
     /// A reason without a parameter.
     pub(self) fn new(text: impl Into<String>, origin: Option<Origin>) -> Self {
         Reason { parameter: None, text: text.into(), origin }
+    }
+}
+
+impl Answer {
+    /// Whether more could be said if the version of Python were known ([`Sources::for_python`]).
+    pub fn depends_on_version(&self) -> bool {
+        match self {
+            Answer::NeedsPython(unsure) => unsure.reasons.iter().any(|reason| reason.text == OF_A_VERSION),
+            Answer::Known { .. } | Answer::NeedsFiles(_) | Answer::Invalid(_) => false,
+        }
     }
 }
 

@@ -17,7 +17,10 @@ const MAX_CHAIN: usize = 1500;
 
 /// The texts loaded so far, byte for byte as in the repository; `None` for a file known to be absent.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(BTreeMap<RepoPath, Option<Arc<str>>>);
+pub struct Sources {
+    texts: BTreeMap<RepoPath, Option<Arc<str>>>,
+    python: Option<(u8, u8)>,
+}
 
 impl Sources {
     /// Nothing loaded yet.
@@ -25,20 +28,31 @@ impl Sources {
         Sources::default()
     }
 
+    /// The same for a Python of a known version, `(3, 12)`: what only newer ones understand depends on that.
+    #[must_use]
+    pub fn for_python(self, version: (u8, u8)) -> Self {
+        Sources { python: Some(version), ..self }
+    }
+
+    /// The version of Python, if it is known.
+    pub fn python(&self) -> Option<(u8, u8)> {
+        self.python
+    }
+
     /// Records a file's text, or that there is no such file.
     pub fn insert(&mut self, path: RepoPath, text: Option<Arc<str>>) {
-        self.0.insert(path, text);
+        self.texts.insert(path, text);
     }
 
     /// The text of a file; `Some(None)` if it is known to be absent, `None` if nobody looked.
     pub fn get(&self, path: &RepoPath) -> Option<Option<&Arc<str>>> {
-        self.0.get(path).map(Option::as_ref)
+        self.texts.get(path).map(Option::as_ref)
     }
 }
 
 impl FromIterator<(RepoPath, Option<Arc<str>>)> for Sources {
     fn from_iter<I: IntoIterator<Item = (RepoPath, Option<Arc<str>>)>>(items: I) -> Self {
-        Sources(items.into_iter().collect())
+        Sources { texts: items.into_iter().collect(), python: None }
     }
 }
 

@@ -228,6 +228,8 @@ pub(super) struct Class {
     pub odd: Option<Reason>,
     /// Where its name stands.
     pub origin: Origin,
+    /// The arguments it was given, if it is a generic class with some.
+    pub given: Option<super::given::Given>,
 }
 
 /// `name: annotation = default` in a class.

@@ -39,6 +39,21 @@ pub fn fingerprint(candidate: &Candidate, home: Option<&Path>) -> Option<String>
     has_prefect.then(|| lines.into_iter().collect::<Vec<_>>().join("\n"))
 }
 
+/// The version of a Python, `(3, 12)`, told from its files: the `pyvenv.cfg` of its environment, or the name of the program.
+pub fn version(candidate: &Candidate) -> Option<(u8, u8)> {
+    let about = prefix(&candidate.path).and_then(|prefix| fs::read_to_string(prefix.join("pyvenv.cfg")).ok());
+    match about {
+        Some(about) => ["version", "version_info"].iter().find_map(|key| parsed(setting(&about, key)?)),
+        None => parsed(candidate.path.canonicalize().ok()?.file_name()?.to_str()?.strip_prefix("python")?),
+    }
+}
+
+/// The first two numbers of a version.
+pub fn parsed(text: &str) -> Option<(u8, u8)> {
+    let mut numbers = text.trim().split('.').map(|number| number.trim().parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
 /// `sys.prefix`: for a virtual environment the directory of its `pyvenv.cfg`, else that of the real program.
 fn prefix(program: &Path) -> Option<PathBuf> {
     let above = |program: &Path| program.parent().and_then(Path::parent).map(Path::to_owned);
@@ -104,5 +119,22 @@ mod tests {
         fs::remove_dir(without.path().join("lib/python3.12/site-packages/prefect-3.8.8.dist-info")).unwrap();
         assert_eq!(fingerprint(&candidate(without.path().join("bin/python")), None), None);
         assert_eq!(fingerprint(&candidate("/no/such/bin/python".into()), None), None);
+    }
+
+    #[test]
+    fn versions_are_told_by_the_environment_or_the_name() {
+        assert_eq!(
+            (parsed("3.12.1"), parsed("3.9"), parsed("3"), parsed("x.y")),
+            (Some((3, 12)), Some((3, 9)), None, None)
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bin/python3");
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        fs::write(dir.path().join("pyvenv.cfg"), "home = /usr/bin\nversion_info = 3.13.1.final.0\n").unwrap();
+        fs::write(&path, "").unwrap();
+        assert_eq!(version(&Candidate { path, named_by: "a test", explicit: true }), Some((3, 13)));
+        let path = dir.path().join("python3.12");
+        fs::write(&path, "").unwrap();
+        assert_eq!(version(&Candidate { path, named_by: "a test", explicit: true }), Some((3, 12)));
     }
 }

@@ -14,7 +14,7 @@ mod process;
 mod protocol;
 
 pub use error::{Failure, FailureKind, PythonError};
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, parsed as parsed_version, version};
 pub use helper::{HelperOptions, PythonHelper};
 pub use interpreter::{Candidate, Interpreter, candidates};
 pub use protocol::{FlowAnswer, Question, StepAnswer, StepCall, Stream};

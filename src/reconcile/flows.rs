@@ -12,7 +12,9 @@ use crate::model::plan::{LeftToPython, Plan};
 use crate::model::{Kind, Origin, Path, RepoPath};
 use crate::plan::desire::FlowAnswer;
 use crate::plan::resolve::Filled;
-use crate::python::{Candidate, HelperOptions, PythonError, PythonHelper, Question, candidates};
+use crate::python::{
+    Candidate, HelperOptions, PythonError, PythonHelper, Question, candidates, fingerprint, parsed_version as parsed,
+};
 use crate::source::Worktree;
 use crate::steps::environment;
 
@@ -42,8 +44,6 @@ impl Answers {
         &self.remembered
     }
 
-    /// What is known of a declaration's flow; `None` when it is invalid.
-    pub fn of(&self, filled: &Filled) -> Option<&FlowAnswer> {
     /// Why only Python can tell what a declaration's flow takes; nothing once that is known.
     pub fn left_to_python(&self, filled: &Filled) -> Vec<LeftToPython> {
         let reasons = self.open.get(&seen(filled)).into_iter().flatten();
@@ -68,6 +68,8 @@ impl Answers {
         }
     }
 
+    /// What is known of a declaration's flow; `None` when it is invalid.
+    pub fn of(&self, filled: &Filled) -> Option<&FlowAnswer> {
         self.known.get(&seen(filled))
     }
 }
@@ -76,16 +78,56 @@ fn seen(filled: &Filled) -> Seen {
     (filled.selected.dir.clone(), filled.entrypoint.clone())
 }
 
-/// Reads the flows from their files. No code is run.
-pub fn read_statically(reading: &Reading, filled: &[Filled]) -> Answers {
+/// The version of the Python that would run the flows, told from files: of the first one in line that has Prefect, or
+/// of what the repository asks for.
+pub fn version(request: &Request, reading: &Reading) -> Option<(u8, u8)> {
+    let home = request.environment.get("HOME").map(PathBuf::from);
+    for one in pythons(request, reading).iter().filter(|one| one.path.exists()) {
+        if fingerprint(one, home.as_deref()).is_some() {
+            return crate::python::version(one);
+        }
+        if one.explicit {
+            return None;
+        }
+    }
+    declared_version(reading)
+}
+
+/// The oldest version of Python that the repository asks for: `.python-version`, or `requires-python` of pyproject.toml.
+pub fn declared_version(reading: &Reading) -> Option<(u8, u8)> {
+    let text = |name: &str| {
+        let bytes = reading.worktree.read(&RepoPath::new(name)).ok().flatten()?;
+        String::from_utf8(bytes).ok()
+    };
+    let pinned = text(".python-version").and_then(|text| parsed(text.lines().next()?));
+    pinned.or_else(|| {
+        let project: toml::Table = text("pyproject.toml")?.parse().ok()?;
+        let wanted = project.get("project")?.get("requires-python")?.as_str()?;
+        wanted.split(',').find_map(|part| parsed(part.trim().strip_prefix(">=")?))
+    })
+}
+
+/// Reads the flows from their files. No code is run. `python` is asked for the version of Python where that matters.
+pub fn read_statically(reading: &Reading, filled: &[Filled], python: impl FnOnce() -> Option<(u8, u8)>) -> Answers {
     let mut answers = Answers::default();
     let mut sources = Sources::new();
+    let mut python = Some(python);
+    let mut of_version = None;
     for one in filled {
         let seen = seen(one);
         if answers.known.contains_key(&seen) {
             continue;
         }
-        match answer(&seen, &reading.worktree, &mut sources) {
+        let mut found = answer(&seen, &reading.worktree, &mut sources);
+        if found.as_ref().is_ok_and(Answer::depends_on_version) {
+            if let Some(python) = python.take() {
+                of_version = python().map(|version| Sources::new().for_python(version));
+            }
+            if let Some(sources) = &mut of_version {
+                found = answer(&seen, &reading.worktree, sources);
+            }
+        }
+        match found {
             Ok(Answer::Known { facts, .. }) => {
                 answers.known.insert(seen, facts.into());
             }

@@ -263,7 +263,7 @@ impl<'a> Pass<'a> {
         let selected = reading.selecting.selected.iter();
         let filled: Vec<Filled> =
             selected.filter_map(|one| resolve::filled(one, &asked.facts, &mut diagnostics)).collect();
-        let mut flows = flows::read_statically(&reading, &filled);
+        let mut flows = flows::read_statically(&reading, &filled, || flows::version(request, &reading));
         flows::recall(request, &reading, &asked, &mut flows);
         diagnostics.append(&mut flows.diagnostics);
         without_echoes(told, &mut diagnostics);

@@ -116,7 +116,7 @@ fn side(request: &Request) -> Read {
     let facts = Facts { symbolic: true, default_pool: request.default_pool.clone(), ..Facts::default() };
     let selected = reading.selecting.selected.iter();
     let filled: Vec<Filled> = selected.filter_map(|one| resolve::filled(one, &facts, &mut diagnostics)).collect();
-    let mut answers = flows::read_statically(&reading, &filled);
+    let mut answers = flows::read_statically(&reading, &filled, || flows::declared_version(&reading));
     diagnostics.append(&mut answers.diagnostics);
     let mut state = State::new();
     for object in super::things::symbolic(&reading, &mut diagnostics).values() {

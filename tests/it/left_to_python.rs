@@ -46,3 +46,32 @@ fn plan_and_render_say_why() {
     let json: Value = serde_json::from_str(&project.reconcile(&["plan", "--json"]).exits(0).stdout).unwrap();
     assert_eq!(json["changes"][0]["left_to_python"], json!([]));
 }
+
+#[test]
+fn newer_syntax_is_read_where_the_version_of_python_is_known() {
+    let flow = "from prefect import flow\n\ntype Size = int\n\n\nclass Unused[T]:\n    item: T\n\n\n\
+                def helper[T](x: T) -> T:\n    return x\n\n\n@flow(name=\"sized\")\ndef f(size: Size = 1):\n    pass\n";
+    let project = project().file("flow.py", flow).git_init(None);
+    let change = |args: &[&str]| {
+        let json: Value = serde_json::from_str(&project.reconcile(args).exits(0).stdout).unwrap();
+        json["changes"][0].clone()
+    };
+    let plans: [&[&str]; 2] = [&["plan", "--json"], &["plan", "--untrusted", "--json"]];
+    for args in plans {
+        let unknown = change(args);
+        assert!(unknown["left_to_python"][0]["why"].as_str().unwrap().contains("version of Python"), "{unknown:#}");
+    }
+    let known = |args: &[&str]| {
+        let known = change(args);
+        assert_eq!((&known["name"], &known["left_to_python"]), (&json!("sized/d"), &json!([])), "{known:#}");
+        assert!(known.to_string().contains("#/definitions/Size"), "{known:#}");
+    };
+    project.write(".python-version", "3.12.4\n");
+    plans.into_iter().for_each(known);
+    project.write(".python-version", "3.11\n");
+    let old = change(plans[0]);
+    assert!(old["left_to_python"][0]["why"].as_str().unwrap().contains("Python 3.11 does not know"), "{old:#}");
+    project.remove(".python-version");
+    project.write("pyproject.toml", "[project]\nname = \"x\"\nrequires-python = \">=3.12,<4\"\n");
+    known(plans[0]);
+}
