@@ -7,7 +7,7 @@
 //! | 0 words | [`model`], [`diagnostic`], [`explain`] | no |
 //! | 1 reading | [`manifest`], [`flow`], [`render`], [`resource`] | no |
 //! | 2 deciding | [`plan`], [`report`] | no |
-//! | 3 reaching | [`settings`], [`api`], [`source`], [`steps`], [`python`], [`local`], [`notify`] | yes |
+//! | 3 reaching | [`settings`], [`api`], [`source`], [`steps`], [`python`], [`local`], [`notify`], [`forge`] | yes |
 //! | 4 running | [`reconcile`] | yes |
 //! | 5 greeting | [`cli`] and the binary | yes |
 //!
@@ -32,6 +32,8 @@ pub mod report;
 // floor 3: reaching
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod api;
+#[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
+pub mod forge;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod local;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]

@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use super::also::{self, Also};
 use super::args::{ApplyArgs, Bare, DestroyArgs, DriftArgs, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
+use super::review::Review;
 use super::saved::{self, Saved};
 use super::{ask, last_words, output, pass, remote};
 use crate::diagnostic::Diagnostic;
@@ -39,6 +41,9 @@ pub struct Apply {
     fail_on_held: bool,
     full: bool,
     plan: Option<PathBuf>,
+    reviewed: bool,
+    review: Option<Review>,
+    also: Vec<Also>,
     drift: DriftArgs,
     destroy: bool,
     telling: Telling,
@@ -94,6 +99,9 @@ impl Apply {
             fail_on_held: false,
             full: false,
             plan: None,
+            reviewed: false,
+            review: None,
+            also: Vec::new(),
             drift: bare.drift,
             destroy: false,
             telling: Telling::Whole,
@@ -103,7 +111,7 @@ impl Apply {
 
 impl From<ApplyArgs> for Apply {
     fn from(args: ApplyArgs) -> Self {
-        let ApplyArgs { selecting, plan, yes, lock_timeout, drain, drift, fail_on_held, full } = args;
+        let ApplyArgs { selecting, plan, reviewed, yes, lock_timeout, drain, drift, fail_on_held, also, full } = args;
         Apply {
             selecting,
             yes,
@@ -112,6 +120,9 @@ impl From<ApplyArgs> for Apply {
             fail_on_held,
             full,
             plan,
+            reviewed,
+            review: None,
+            also,
             drift,
             destroy: false,
             telling: Telling::Whole,
@@ -132,6 +143,9 @@ impl From<DestroyArgs> for Apply {
             fail_on_held: true,
             full,
             plan: None,
+            reviewed: false,
+            review: None,
+            also: Vec::new(),
             drift: DriftArgs::default(),
             destroy: true,
             telling: Telling::Whole,
@@ -148,6 +162,12 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
     let global = saved.as_ref().map_or(global, Saved::global);
     if let Err(exit) = ask::somebody(args.yes, "to apply without asking, or use `reconcile plan`") {
         return exit;
+    }
+    if args.reviewed {
+        match Review::ready() {
+            Ok(review) => args.review = Some(review),
+            Err(exit) => return exit,
+        }
     }
     match one_pass(global, &args, saved.as_ref(), &stop).await.exit {
         Exit::Interrupted => super::exit::stopped(),
@@ -178,16 +198,17 @@ async fn try_pass(
         request.caution.usual = USUAL_DRIFT_INTERVAL;
     }
     // What was reviewed is compared whole.
-    request.caution.full |= saved.is_some();
+    request.caution.full |= saved.is_some() || args.review.is_some();
     request.owning.destroy = args.destroy;
     request.owning.drain = args.drain;
     // What is to be deleted was applied somewhere.
     let absent = if args.destroy { Absent::Demand } else { Absent::StartLocal };
     let connected = connect(global, &pass::directory(&request), declared_api(&request), absent).await?;
     pass::settle(&mut request, &connected);
-    let promised = match saved {
-        Some(saved) => Some(saved.check(&request, &connected).await?),
-        None => None,
+    let promised = match (saved, &args.review) {
+        (Some(saved), _) => Some(saved.check(&request, &connected).await?),
+        (None, Some(review)) => Some(review.check(global, &request, &connected).await?),
+        (None, None) => None,
     };
     let mut prepared = Pass::prepare(&request, connected.api.as_ref(), Python::Ask)
         .await
@@ -329,6 +350,8 @@ async fn decide(global: &Global, args: &Apply, prepared: &Pass<'_>, builds: &Bui
     } else if news {
         output::result(&pass::refusal(&report.diagnostics));
     }
+    // The files are invalid whether that can be written down or not.
+    let _ = also::write(&args.also, &pass::directory(prepared.request), &report);
     Err(Ended { exit: Exit::Invalid, report: Some(report) })
 }
 
@@ -398,6 +421,10 @@ fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided,
         // Everything is in, but not on record.
         Exit::Done | Exit::Pending if sent.stopped => Exit::Partly,
         exit => exit,
+    };
+    let exit = match also::write(&args.also, &pass::directory(prepared.request), &report) {
+        Err(failed) if exit == Exit::Done => failed,
+        Ok(()) | Err(_) => exit,
     };
     Ended { exit, report: Some(report) }
 }

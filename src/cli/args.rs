@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::also::Also;
 use crate::manifest::project::{MaxDelete, length_of_time};
 
 /// GitOps for Prefect: keeps a Prefect API equal to a git repository.
@@ -216,6 +217,15 @@ pub enum Format {
     Sarif,
 }
 
+/// What becomes of a comment that cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CommentMode {
+    /// The command fails, after printing its result.
+    Must,
+    /// It is said, and that is all.
+    Try,
+}
+
 /// Arguments of a pass without a command.
 #[derive(Debug, Default, Args)]
 pub struct Bare {
@@ -282,6 +292,9 @@ pub struct WatchArgs {
     /// [default: RECONCILE_NOTIFY]
     #[arg(long, value_name = "FILE", requires = "watch")]
     pub notify_file: Option<PathBuf>,
+    /// Say on each commit how it stands, at the forge that GITHUB_REPOSITORY, or CI_PROJECT_ID and CI_API_V4_URL, name
+    #[arg(long, requires = "watch")]
+    pub commit_status: bool,
     /// Serve a status page, health, metrics and webhooks at this address, such as 127.0.0.1:8484
     #[arg(long, value_name = "ADDRESS", requires = "watch")]
     pub listen: Option<SocketAddr>,
@@ -465,6 +478,13 @@ pub struct PlanArgs {
     /// Exit with 2 when changes are pending
     #[arg(long, help_heading = "Output")]
     pub detailed_exitcode: bool,
+    /// Comment on the pull request that this job of GitHub or GitLab is about: one comment for each environment and
+    /// workspace, updated in place; `--comment=try` does not fail where that cannot be done
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "must", help_heading = "Output")]
+    pub comment: Option<CommentMode>,
+    /// Add the report to a file in another form as well: markdown, json, github, sarif, outputs; repeatable
+    #[arg(long, value_name = "FORM=FILE", help_heading = "Output")]
+    pub also: Vec<Also>,
     /// How a pass may rest on the one before.
     #[command(flatten)]
     pub drift: DriftArgs,
@@ -485,6 +505,9 @@ pub struct ApplyArgs {
     /// Apply a plan that `plan --out FILE` wrote, if planning again still gives the same
     #[arg(long, value_name = "FILE", help_heading = "Applying")]
     pub plan: Option<PathBuf>,
+    /// Apply only what was reviewed: the plan that the comment of `plan --comment` on the merged pull request shows
+    #[arg(long, help_heading = "Applying", conflicts_with = "plan")]
+    pub reviewed: bool,
     /// Apply without asking
     #[arg(long, short = 'y', help_heading = "Applying")]
     pub yes: bool,
@@ -500,6 +523,9 @@ pub struct ApplyArgs {
     /// Exit with 2 when something was held back instead of 0
     #[arg(long, help_heading = "Applying")]
     pub fail_on_held: bool,
+    /// Add the report to a file in another form as well: markdown, json, github, sarif, outputs; repeatable
+    #[arg(long, value_name = "FORM=FILE", help_heading = "Output")]
+    pub also: Vec<Also>,
     /// Show every change and whole values
     #[arg(long, help_heading = "Output")]
     pub full: bool,
@@ -534,6 +560,9 @@ pub struct DriftCheckArgs {
     /// How it is printed
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<DriftFormat>,
+    /// Add the report to a file in another form as well: markdown, json, github, sarif, outputs; repeatable
+    #[arg(long, value_name = "FORM=FILE", help_heading = "Output")]
+    pub also: Vec<Also>,
     /// Show everything that drifted and whole values
     #[arg(long, help_heading = "Output")]
     pub full: bool,

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{DriftCheckArgs, DriftFormat, Global};
 use super::exit::Exit;
-use super::{output, pass};
+use super::{also, output, pass};
 use crate::reconcile::{Pass, drift};
 
 /// Runs the command.
@@ -13,6 +13,7 @@ pub async fn run(global: &Global, args: DriftCheckArgs, stop: CancellationToken)
         Ok(both) => both,
         Err(exit) => return exit,
     };
+    let dir = pass::directory(&request);
     let found = async { drift::drift(&Pass::look(&request, &api).await?).await };
     let found = match found.await {
         Ok(found) => found,
@@ -24,5 +25,8 @@ pub async fn run(global: &Global, args: DriftCheckArgs, stop: CancellationToken)
         DriftFormat::Markdown => found.markdown(),
         DriftFormat::Text => found.text(output::look(global, args.full)),
     });
+    if let Err(exit) = also::write_drift(&args.also, &dir, &found) {
+        return exit;
+    }
     if found.drifted() { Exit::Pending } else { Exit::Done }
 }

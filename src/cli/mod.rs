@@ -1,8 +1,10 @@
 //! The command line: arguments in, exit code out. One file per command.
 
+mod also;
 mod apply;
 mod args;
 mod ask;
+mod comment;
 mod connect;
 mod drift;
 mod exit;
@@ -17,6 +19,7 @@ mod plan;
 mod release;
 mod remote;
 mod render;
+mod review;
 mod saved;
 mod schema;
 mod shell;

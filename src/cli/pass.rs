@@ -69,8 +69,8 @@ fn owning(selecting: &Selecting) -> Owning {
 }
 
 /// Secrets of ours: the repository is not told them, neither by templates nor by steps.
-const OUR_SECRETS: [&str; 4] =
-    ["RECONCILE_GIT_TOKEN", "RECONCILE_TOKEN", "RECONCILE_WEBHOOK_SECRET", "RECONCILE_NOTIFY"];
+const OUR_SECRETS: [&str; 5] =
+    ["RECONCILE_GIT_TOKEN", "RECONCILE_TOKEN", "RECONCILE_WEBHOOK_SECRET", "RECONCILE_NOTIFY", "RECONCILE_FORGE_TOKEN"];
 
 /// The environment as far as it is text, and not for us alone.
 fn environment() -> std::collections::BTreeMap<String, String> {

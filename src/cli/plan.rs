@@ -1,11 +1,13 @@
 //! `reconcile plan`: shows what would change. Writes nothing and runs no code of the repository.
 
+use std::path::{Path, PathBuf};
+
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
-use super::{output, pass, remote, saved};
+use super::{also, comment, output, pass, remote, saved};
 use crate::reconcile::apply::Outcomes;
 use crate::reconcile::builds;
 use crate::reconcile::read::declared_api;
@@ -14,66 +16,73 @@ use crate::report::{Report, github, markdown, sarif, text};
 
 /// Runs the command.
 pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Exit {
-    if args.untrusted || args.base.is_some() {
-        return offline(global, &args, stop);
-    }
-    let mut request = match pass::request(global, &args.selecting, stop) {
-        Ok(request) => request,
-        Err(sentence) => return super::exit::wrong_usage(&sentence),
-    };
-    let _files = match remote::fetch(&args.selecting, &mut request).await {
-        Ok(files) => files,
+    let commenting = match comment::ready(args.comment) {
+        Ok(commenting) => commenting,
         Err(exit) => return exit,
     };
+    let (planned, exit) = match planned(global, &args, stop).await {
+        Ok(planned) => {
+            let exit = finish(global, &args, &planned);
+            (planned, exit)
+        }
+        Err(exit) => return exit,
+    };
+    match commenting {
+        Some(commenting) => commenting.post(&planned.report, exit).await,
+        None => exit,
+    }
+}
+
+/// A plan, told.
+struct Planned {
+    report: Report,
+    invalid: bool,
+    /// Where its files are.
+    dir: PathBuf,
+}
+
+async fn planned(global: &Global, args: &PlanArgs, stop: CancellationToken) -> Result<Planned, Exit> {
+    if args.untrusted || args.base.is_some() {
+        return offline(global, args, stop);
+    }
+    let mut request =
+        pass::request(global, &args.selecting, stop).map_err(|sentence| super::exit::wrong_usage(&sentence))?;
+    let _files = remote::fetch(&args.selecting, &mut request).await?;
     request.caution = pass::caution(&args.drift);
     request.owning.destroy = args.destroy;
     let absent = if args.destroy { Absent::Demand } else { Absent::DoWithout };
-    let connected = match connect(global, &pass::directory(&request), declared_api(&request), absent).await {
-        Ok(connected) => connected,
-        Err(exit) => return exit,
-    };
+    let connected = connect(global, &pass::directory(&request), declared_api(&request), absent).await?;
     pass::settle(&mut request, &connected);
-    let prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::AtApply).await {
-        Ok(prepared) => prepared,
-        Err(error) => return pass::failed(&error),
-    };
-    if let Err(error) = prepared.may_destroy() {
-        return pass::failed(&error);
-    }
-    let mut decided = match prepared.decide(&builds::remembered(&prepared)).await {
-        Ok(decided) => decided,
-        Err(error) => return pass::failed(&error),
-    };
+    let prepared =
+        Pass::prepare(&request, connected.api.as_ref(), Python::AtApply).await.map_err(|error| pass::failed(&error))?;
+    prepared.may_destroy().map_err(|error| pass::failed(&error))?;
+    let mut decided = prepared.decide(&builds::remembered(&prepared)).await.map_err(|error| pass::failed(&error))?;
     prepared.foresee(&mut decided).await;
     let mut report = prepared.report(&decided, Outcomes::new());
     report.diagnostics.extend(connected.diagnostics.iter().cloned());
     pass::show(global, &report.diagnostics, &prepared.reading.texts);
-    finish(global, &args, &report, decided.is_invalid())
+    Ok(Planned { report, invalid: decided.is_invalid(), dir: pass::directory(&request) })
 }
 
 /// Compares files with files. Runs before any setting or variable of the environment is looked at.
-fn offline(global: &Global, args: &PlanArgs, stop: CancellationToken) -> Exit {
+fn offline(global: &Global, args: &PlanArgs, stop: CancellationToken) -> Result<Planned, Exit> {
     if let Some(sentence) = contradiction(global, args) {
-        return super::exit::wrong_usage(&sentence);
+        return Err(super::exit::wrong_usage(&sentence));
     }
-    let mut request = match pass::request(global, &args.selecting, stop) {
-        Ok(request) => request,
-        Err(sentence) => return super::exit::wrong_usage(&sentence),
-    };
+    let mut request =
+        pass::request(global, &args.selecting, stop).map_err(|sentence| super::exit::wrong_usage(&sentence))?;
     if args.base.is_some() && !request.selection.overlay.is_empty() {
         let sentence = "`--base` compares files: leave out the flags that describe a deployment, and the entrypoint";
-        return super::exit::wrong_usage(sentence);
+        return Err(super::exit::wrong_usage(sentence));
     }
     request.environment.clear();
     request.guarded = true;
     request.default_pool = Some("(default)".to_owned());
-    match crate::reconcile::offline::compare(&request, args.base.as_deref()) {
-        Ok(compared) => {
-            pass::show(global, &compared.report.diagnostics, &compared.texts);
-            finish(global, args, &compared.report, compared.is_invalid())
-        }
-        Err(error) => pass::failed(&error),
-    }
+    let compared =
+        crate::reconcile::offline::compare(&request, args.base.as_deref()).map_err(|error| pass::failed(&error))?;
+    pass::show(global, &compared.report.diagnostics, &compared.texts);
+    let invalid = compared.is_invalid();
+    Ok(Planned { report: compared.report, invalid, dir: pass::directory(&request) })
 }
 
 /// Flags that mean nothing where no API is asked and nothing is laid over the files.
@@ -97,13 +106,17 @@ fn contradiction(global: &Global, args: &PlanArgs) -> Option<String> {
     narrowed.then(|| format!("`{flag}` and `--changed-since` cannot be given together"))
 }
 
-fn finish(global: &Global, args: &PlanArgs, report: &Report, invalid: bool) -> Exit {
+fn finish(global: &Global, args: &PlanArgs, planned: &Planned) -> Exit {
+    let Planned { report, invalid, dir } = planned;
     if let Some(file) = &args.out
         && let Err(error) = saved::write(file, report, global, &args.selecting)
     {
         return fail(&format!("{} cannot be written: {error}", file.display()));
     }
-    output::result(&shown(global, args, report, invalid));
+    output::result(&shown(global, args, report, *invalid, dir));
+    if let Err(exit) = also::write(&args.also, dir, report) {
+        return exit;
+    }
     match invalid {
         true => Exit::Invalid,
         false if args.detailed_exitcode && !report.plan.is_empty() => Exit::Pending,
@@ -111,12 +124,12 @@ fn finish(global: &Global, args: &PlanArgs, report: &Report, invalid: bool) -> E
     }
 }
 
-fn shown(global: &Global, args: &PlanArgs, report: &Report, invalid: bool) -> String {
+fn shown(global: &Global, args: &PlanArgs, report: &Report, invalid: bool, dir: &Path) -> String {
     let format = args.format.unwrap_or(if global.json { Format::Json } else { Format::Text });
     match format {
         Format::Json => format!("{:#}", report.to_json()),
         Format::Markdown => markdown::plan(report),
-        Format::Github => github::annotations(report),
+        Format::Github => github::annotations_below(report, &also::below(dir)),
         Format::Sarif => format!("{:#}", sarif::sarif(&report.diagnostics)),
         Format::Text if invalid => pass::refusal(&report.diagnostics),
         Format::Text => text::plan(report, output::look(global, args.full)),

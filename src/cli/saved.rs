@@ -174,26 +174,12 @@ impl Saved {
     /// The exit code, after saying what differs.
     pub async fn check(&self, request: &Request, connected: &Connected) -> Result<Plan, Exit> {
         self.is_for_api(connected)?;
-        let prepared = Pass::prepare(request, connected.api.as_ref(), Python::AtApply)
-            .await
-            .map_err(|error| pass::failed(&error))?;
-        if prepared.reading.scope != self.scope {
-            return Err(self.refused(&format!(
-                "it was made for the scope `{}`, and this is `{}`",
-                self.scope, prepared.reading.scope
-            )));
+        let (report, plan) = planned_again(&self.global, request, connected).await?;
+        if report.scope != self.scope {
+            let why = format!("it was made for the scope `{}`, and this is `{}`", self.scope, report.scope);
+            return Err(self.refused(&why));
         }
-        let decided = prepared.decide(&builds::remembered(&prepared)).await.map_err(|error| pass::failed(&error))?;
-        if decided.is_invalid() {
-            pass::show(&self.global, &decided.diagnostics, &prepared.reading.texts);
-            output::result(&match self.global.json {
-                true => format!("{:#}", prepared.report(&decided, Outcomes::new()).to_json()),
-                false => pass::refusal(&decided.diagnostics),
-            });
-            return Err(Exit::Invalid);
-        }
-        let report = prepared.report(&decided, Outcomes::new());
-        if report.digest == self.digest { Ok(decided.planned.plan) } else { Err(self.stale(&report)) }
+        if report.digest == self.digest { Ok(plan) } else { Err(self.stale(&report)) }
     }
 
     fn is_for_api(&self, connected: &Connected) -> Result<(), Exit> {
@@ -260,6 +246,26 @@ impl Saved {
 
 fn commit(commit: Option<&str>) -> String {
     commit.map_or_else(|| "no commit".to_owned(), |commit| format!("commit {commit}"))
+}
+
+/// Plans as `plan` does, without asking Python and without builds: only such plans can be compared by their digests.
+///
+/// # Errors
+/// The exit code, after saying why there is no plan.
+pub async fn planned_again(global: &Global, request: &Request, connected: &Connected) -> Result<(Report, Plan), Exit> {
+    let prepared =
+        Pass::prepare(request, connected.api.as_ref(), Python::AtApply).await.map_err(|error| pass::failed(&error))?;
+    let decided = prepared.decide(&builds::remembered(&prepared)).await.map_err(|error| pass::failed(&error))?;
+    let report = prepared.report(&decided, Outcomes::new());
+    if decided.is_invalid() {
+        pass::show(global, &decided.diagnostics, &prepared.reading.texts);
+        output::result(&match global.json {
+            true => format!("{:#}", report.to_json()),
+            false => pass::refusal(&decided.diagnostics),
+        });
+        return Err(Exit::Invalid);
+    }
+    Ok((report, decided.planned.plan))
 }
 
 /// Holds a plan to the saved one, once Python was asked or builds have run: only unknown values may have become known.

@@ -28,6 +28,7 @@ pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -
     let (_, all) = prepared.desire(&Builds::pending());
     let all = &all;
     let (files, objects) = (prepared.reading.file_count, prepared.reading.items.len());
+    let below = super::also::below(&pass::directory(&request));
     let format = args.format.unwrap_or(if global.json { Format::Json } else { Format::Text });
     match format {
         Format::Json => output::result(&format!(
@@ -35,7 +36,9 @@ pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -
             serde_json::json!({ "valid": !has_errors(all), "files": files,
                 "deployments": prepared.reading.selecting.selected.len(), "objects": objects, "diagnostics": diagnostics_json(all) })
         )),
-        Format::Github => output::result(&all.iter().map(|d| github::diagnostic(d) + "\n").collect::<String>()),
+        Format::Github => {
+            output::result(&all.iter().map(|d| github::diagnostic_below(d, &below) + "\n").collect::<String>())
+        }
         Format::Sarif => output::result(&format!("{:#}", sarif::sarif(all))),
         Format::Text | Format::Markdown => {
             pass::show(global, all, &prepared.reading.texts);

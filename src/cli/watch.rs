@@ -1,6 +1,7 @@
 //! `reconcile --watch`: one pass after another, until asked to stop.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::apply::{Apply, Ended, one_pass};
 use super::args::{Bare, Global, LogFormat, WatchArgs};
 use super::exit::{Exit, failed, wrong_usage};
-use super::{last_words, output, pass};
+use super::{comment, last_words, output, pass};
+use crate::forge::{Forge, State, Status};
 use crate::notify::{self, News, Target};
 use crate::reconcile::serve::{self, Board, Keys, Noted, Verdict};
 use crate::reconcile::watch::{self, Turn, Waker};
@@ -34,6 +36,10 @@ pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
         Ok(targets) => targets,
         Err(exit) => return exit,
     };
+    let forge = match args.commit_status.then(forge).transpose() {
+        Ok(forge) => forge,
+        Err(exit) => return exit,
+    };
     let (waker, woken) = Waker::new();
     let board = Board::default();
     let _served = match listen(&args, &board, &waker).await {
@@ -51,12 +57,20 @@ pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
         waits_for: None,
         slept: false,
         targets,
+        forge,
+        stated: None,
         scope: None,
         verdict: None,
     };
     let interval = args.interval.unwrap_or(INTERVAL);
     watch::run(interval, woken, &stop, async |retry| watching.turn(retry).await).await;
     Exit::Done
+}
+
+/// Where statuses of commits are kept.
+fn forge() -> Result<Arc<Forge>, Exit> {
+    let place = comment::place().map_err(|misplaced| comment::told(&misplaced))?;
+    Forge::new(place).map(Arc::new).map_err(|error| comment::broken(&error))
 }
 
 /// Ends a task when dropped.
@@ -126,6 +140,10 @@ struct Watching<'a> {
     slept: bool,
     /// Who is told when the state changes.
     targets: Vec<Target>,
+    /// Where it is said how a commit stands.
+    forge: Option<Arc<Forge>>,
+    /// What was said last, and of which commit.
+    stated: Option<(Verdict, String)>,
     /// The scope, as far as it is known.
     scope: Option<String>,
     /// How the last pass ended.
@@ -161,6 +179,7 @@ impl Watching<'_> {
         let again = matches!(verdict, Verdict::Failed | Verdict::Partly);
         let words = words(&ended);
         self.spread(verdict, &ended, &words);
+        self.state(verdict, &ended, &words);
         self.tell(&ended, words, again.then_some(retry));
         if again { Turn::Failed } else { Turn::Settled }
     }
@@ -210,6 +229,26 @@ impl Watching<'_> {
                 }
             });
         }
+    }
+
+    /// Says on the commit how it stands, once for each state of each commit. Files that differ from it say nothing of it.
+    fn state(&mut self, verdict: Verdict, ended: &Ended, words: &str) {
+        let (Some(forge), Some(report)) = (&self.forge, &ended.report) else { return };
+        let Some(commit) = report.source.commit.clone().filter(|_| !report.source.dirty) else { return };
+        let now = (verdict, commit.clone());
+        if self.stated.as_ref() == Some(&now) {
+            return;
+        }
+        self.stated = Some(now);
+        let state = if verdict == Verdict::InSync { State::Success } else { State::Failure };
+        let context = format!("reconcile/{}", text::printable(&report.scope));
+        let status = Status { state, context, words: text::printable(words), link: None };
+        let forge = Arc::clone(forge);
+        tokio::spawn(async move {
+            if let Err(error) = forge.set_status(&commit, &status).await {
+                tracing::warn!("the status of {commit} was not set: {error}");
+            }
+        });
     }
 
     fn tell(&self, ended: &Ended, mut words: String, retry: Option<Duration>) {

@@ -1,6 +1,7 @@
 //! GitHub workflow commands: every diagnostic and every change as an annotation on its YAML line.
 
 use super::Report;
+use super::drift::DriftReport;
 use super::text::printable;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Origin;
@@ -8,7 +9,12 @@ use crate::model::plan::Action;
 
 /// Diagnostics as `::error`, `::warning` and `::notice`, then one notice per change.
 pub fn annotations(report: &Report) -> String {
-    let mut lines: Vec<String> = report.diagnostics.iter().map(diagnostic).collect();
+    annotations_below(report, "")
+}
+
+/// The same for files below a directory, `flows/`: GitHub wants to know them from the top of the repository.
+pub fn annotations_below(report: &Report, below: &str) -> String {
+    let mut lines: Vec<String> = report.diagnostics.iter().map(|one| diagnostic_below(one, below)).collect();
     for change in &report.plan.changes {
         let Some(origin) = &change.origin else { continue };
         let title = format!("{} {}", change.action.symbol(), change.key);
@@ -22,13 +28,39 @@ pub fn annotations(report: &Report) -> String {
         text.extend(change.left_to_python.iter().map(super::text::left_to_python));
         text.extend(change.impact.iter().cloned());
         let text = if text.is_empty() { "no field to show".to_owned() } else { text.join("\n") };
-        lines.push(command("notice", Some(origin), &title, &text));
+        lines.push(command("notice", Some(origin), below, &title, &text));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
+/// What steps that follow may ask for, a `name=value` a line.
+pub fn outputs(report: &Report) -> String {
+    let summary = report.summary();
+    let counts = [
+        ("to-create", summary.create),
+        ("to-update", summary.update),
+        ("to-replace", summary.replace),
+        ("to-delete", summary.delete),
+        ("held", summary.held),
+        ("unchanged", summary.unchanged),
+    ];
+    let counts = counts.iter().map(|(name, n)| format!("{name}={n}\n")).collect::<String>();
+    format!("changes={}\n{counts}digest={}\n", !report.plan.is_empty(), report.digest)
+}
+
+/// The same of what drifted.
+pub fn drift_outputs(found: &DriftReport) -> String {
+    let (changed, gone) = found.counts();
+    format!("changes={}\nchanged={changed}\ngone={gone}\n", found.drifted())
+}
+
 /// One diagnostic as a workflow command.
 pub fn diagnostic(diagnostic: &Diagnostic) -> String {
+    diagnostic_below(diagnostic, "")
+}
+
+/// The same for a file below a directory.
+pub fn diagnostic_below(diagnostic: &Diagnostic, below: &str) -> String {
     let level = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -43,13 +75,13 @@ pub fn diagnostic(diagnostic: &Diagnostic) -> String {
     if let Some(help) = &diagnostic.help {
         text.push_str(&format!("\nhelp: {help}"));
     }
-    command(level, diagnostic.origin(), diagnostic.code, &text)
+    command(level, diagnostic.origin(), below, diagnostic.code, &text)
 }
 
-fn command(level: &str, origin: Option<&Origin>, title: &str, text: &str) -> String {
+fn command(level: &str, origin: Option<&Origin>, below: &str, title: &str, text: &str) -> String {
     let mut properties = Vec::new();
     if let Some(origin) = origin {
-        properties.push(format!("file={}", property(origin.file.as_str())));
+        properties.push(format!("file={}", property(&format!("{below}{}", origin.file))));
         properties.push(format!("line={}", origin.span.line));
         properties.push(format!("col={}", origin.span.column));
     }

@@ -2,17 +2,42 @@
 
 use serde_json::{Value, json};
 
-use super::{Report, text, value_json};
+use super::fit::fit;
+use super::{Outcome, Report, text, value_json};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Tree;
 use crate::model::plan::{Change, FieldChange};
 use crate::render::jinja;
+use crate::render::markdown::{code, escape};
 
 const TEMPLATE: &str = include_str!("../../templates/plan.md.j2");
 
 /// The plan as a comment. Its first line is a marker by which the comment of a scope is found again.
 pub fn plan(report: &Report) -> String {
     page(report, "plan", &summary(report))
+}
+
+/// What was applied, if anything was, and what is not in and why; else the plan.
+pub fn whole(report: &Report) -> String {
+    if report.outcomes.is_empty() {
+        return plan(report);
+    }
+    let mut out = page(report, "apply", &text::line(report));
+    for (key, outcome) in &report.outcomes {
+        let (word, why) = match outcome {
+            Outcome::Done => continue,
+            Outcome::Failed(why) => ("failed", why),
+            Outcome::Skipped(why) => ("skipped", why),
+            Outcome::Held(why) => ("held", why),
+        };
+        out.push_str(&format!("\n- **{word}** {}: {}\n", code(&key.to_string()), escape(why)));
+    }
+    out
+}
+
+/// A page of at most so many UTF-16 units, see [`fit`]; `rest` says where all of it is.
+pub fn fitting(page: &str, limit: usize, rest: &str) -> String {
+    fit(page, limit, rest)
 }
 
 /// A page about what one command found. That of a plan is the scope's comment; others have a marker of their own.

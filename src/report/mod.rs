@@ -3,6 +3,7 @@
 pub mod diagnostics;
 pub mod drift;
 mod failure;
+mod fit;
 pub mod github;
 pub mod markdown;
 pub mod page;

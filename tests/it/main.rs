@@ -18,6 +18,7 @@ mod faults;
 mod floors;
 mod flow_facts;
 mod flow_files;
+mod forge;
 mod going_back;
 mod held;
 mod hosts;

@@ -3,6 +3,7 @@
 
 pub mod chaos;
 pub mod fixture;
+pub mod forge;
 pub mod git_server;
 pub mod http;
 pub mod offline;
