@@ -1,6 +1,7 @@
 //! The only integration binary: everything that needs disk, processes or a real Prefect server.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a failing test may panic, and touches the world")]
 
+mod action;
 mod api;
 mod block_data;
 mod builds_seen;
