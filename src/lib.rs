@@ -7,8 +7,8 @@
 //! | 0 words | [`model`], [`diagnostic`], [`explain`] | no |
 //! | 1 reading | [`manifest`], [`flow`], [`render`], [`resource`] | no |
 //! | 2 deciding | [`plan`], [`report`] | no |
-//! | 3 reaching | [`settings`], [`api`], [`source`], [`steps`], [`python`], [`local`], [`notify`], [`forge`] | yes |
-//! | 4 running | [`reconcile`] | yes |
+//! | 3 reaching | [`settings`], [`api`], [`source`], [`steps`], [`python`], [`local`], [`notify`], [`forge`], [`infra`] | yes |
+//! | 4 running | [`reconcile`], [`worker`] | yes |
 //! | 5 greeting | [`cli`] and the binary | yes |
 //!
 //! `tests/it/floors.rs` holds the table; `clippy.toml` keeps the lower floors off disk, clock and network.
@@ -34,6 +34,7 @@ pub mod report;
 pub mod api;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod forge;
+pub mod infra;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod local;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
@@ -50,6 +51,8 @@ pub mod steps;
 // floor 4: running
 #[allow(clippy::disallowed_methods, reason = "floor 4 runs")]
 pub mod reconcile;
+#[allow(clippy::disallowed_methods, reason = "floor 4 runs")]
+pub mod worker;
 
 // floor 5: greeting
 #[allow(clippy::disallowed_methods, reason = "floor 5 greets")]

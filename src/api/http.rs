@@ -9,7 +9,7 @@ use super::tls;
 use crate::model::Connection;
 
 /// Servers read the client's version from this.
-const USER_AGENT: &str = "prefect/3.8.8 (API 0.8.4)";
+pub(super) const USER_AGENT: &str = "prefect/3.8.8 (API 0.8.4)";
 /// The version of the API we speak.
 const API_VERSION: &str = "0.8.4";
 /// Headers a setting may not replace (Prefect 3.8.8 client/base.py).
@@ -57,7 +57,7 @@ fn built(builder: ClientBuilder) -> Result<reqwest::Client, ApiError> {
     })
 }
 
-fn headers(connection: &Connection) -> Result<HeaderMap, ApiError> {
+pub(super) fn headers(connection: &Connection) -> Result<HeaderMap, ApiError> {
     let mut headers = HeaderMap::new();
     headers.insert("x-prefect-api-version", HeaderValue::from_static(API_VERSION));
     headers.insert("x-reconcile-version", HeaderValue::from_static(env!("CARGO_PKG_VERSION")));

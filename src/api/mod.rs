@@ -25,8 +25,10 @@ mod reads;
 mod retry;
 mod routes;
 mod runs;
+mod socket;
 mod tls;
 mod usage;
+mod worker;
 mod writes;
 
 use std::sync::{Arc, PoisonError};
@@ -41,6 +43,8 @@ pub use lock::{Acquired, Claim, Holder, Lock};
 pub use marks::{Mark, Marked};
 pub use reads::Which;
 pub use runs::{Planned, PlannedRuns};
+pub use socket::{Socket, SocketError};
+pub use worker::{Proposal, Verdict};
 pub use writes::Created;
 
 use crate::model::Connection;

@@ -14,8 +14,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, crypto::ring,
 };
+use rustls_platform_verifier::ConfigVerifierExt;
 
 use super::error::ApiError;
+use crate::model::Connection;
 
 /// The encryption settings for a file of certificates.
 pub(super) fn config(path: &Path, http2: bool) -> Result<ClientConfig, ApiError> {
@@ -38,6 +40,22 @@ pub(super) fn config(path: &Path, http2: bool) -> Result<ClientConfig, ApiError>
         .with_no_client_auth();
     config.alpn_protocols = if http2 { vec![b"h2".to_vec(), b"http/1.1".to_vec()] } else { vec![b"http/1.1".to_vec()] };
     Ok(config)
+}
+
+/// The encryption settings of connections that are no requests.
+pub(super) fn for_sockets(connection: &Connection) -> Result<ClientConfig, ApiError> {
+    if let Some(path) = connection.ca_file.as_deref().filter(|_| !connection.tls_insecure) {
+        return config(path, false);
+    }
+    if connection.tls_insecure {
+        // Requests do without a check where the user says so; what only makes things faster need not.
+        return Err(ApiError::Setup {
+            problem: "WebSockets are not opened where certificates go unchecked".to_owned(),
+        });
+    }
+    let _ = ring::default_provider().install_default();
+    ClientConfig::with_platform_verifier()
+        .map_err(|error| ApiError::Setup { problem: format!("no encrypted connection can be made: {error}") })
 }
 
 /// Checks as rustls does, but takes an authority's own certificate for a server's if it is in the list.

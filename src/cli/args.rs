@@ -94,6 +94,14 @@ pub enum Command {
         Without one: git in a clone, docker where a Dockerfile is, docker-git where both are, else local."
     )]
     Init(InitArgs),
+    /// Run the flows of a work pool, in the place of `prefect worker`
+    #[command(after_help = "Examples:\n  reconcile worker start --pool default\n  \
+        reconcile worker start -p default -q high -q low --limit 4 --name w1\n  reconcile worker start -p default --run-once")]
+    Worker {
+        /// What to do
+        #[command(subcommand)]
+        command: WorkerCommand,
+    },
     /// Explain a diagnostic code, or list them all
     #[command(after_help = "Examples:\n  reconcile explain E0401\n  reconcile explain")]
     Explain {
@@ -645,6 +653,64 @@ pub struct ValidateArgs {
     /// How the diagnostics are printed
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<Format>,
+}
+
+/// `reconcile worker`
+#[derive(Debug, Subcommand)]
+pub enum WorkerCommand {
+    /// Start a worker; it runs until it is interrupted
+    #[command(after_help = "Examples:\n  reconcile worker start --pool default\n  \
+        reconcile worker start -p default -q high -q low --limit 4 --name w1\n  reconcile worker start -p default --run-once")]
+    Start(Box<WorkerStartArgs>),
+}
+
+/// `reconcile worker start`
+#[derive(Clone, Debug, Args)]
+pub struct WorkerStartArgs {
+    /// The work pool to run flows for
+    #[arg(long, short = 'p', value_name = "NAME")]
+    pub pool: String,
+    /// The work queues to take runs from; repeatable [default: all of the pool]
+    #[arg(long = "work-queue", short = 'q', value_name = "NAME")]
+    pub queues: Vec<String>,
+    /// What the worker is called; workers of one name are one worker to the server
+    #[arg(long, short = 'n', value_name = "NAME", value_parser = worker_name)]
+    pub name: Option<String>,
+    /// The type of the worker [default: what the pool has; `process` for a pool that is made]
+    #[arg(long = "type", short = 't', value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// How many runs it may have at once
+    #[arg(long, short = 'l', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// So many seconds before its time a run is taken [default: PREFECT_WORKER_PREFETCH_SECONDS, or 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub prefetch_seconds: Option<u32>,
+    /// Take what is due now, wait until it has ended, and exit
+    #[arg(long)]
+    pub run_once: bool,
+    /// How long runs may take to end when the worker is interrupted, such as 90s or 10m
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time, default_value = "20s")]
+    pub drain_timeout: Duration,
+    /// The base job template of a pool that is made, a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub base_job_template: Option<PathBuf>,
+    /// Make the pool if it does not exist (the default)
+    #[arg(long, overrides_with = "no_create_pool_if_not_found")]
+    pub create_pool_if_not_found: bool,
+    /// Fail if the pool does not exist
+    #[arg(long)]
+    pub no_create_pool_if_not_found: bool,
+    /// Accepted for scripts written for `prefect worker`; nothing has to be installed for a type of worker
+    #[arg(long, hide = true, value_name = "POLICY")]
+    pub install_policy: Option<String>,
+}
+
+/// Names that the server takes.
+fn worker_name(text: &str) -> Result<String, String> {
+    match text.contains(['/', '%']) || text.is_empty() {
+        true => Err("a worker's name must not be empty, and holds neither `/` nor `%`".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 #[cfg(test)]

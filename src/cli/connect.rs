@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::diagnostic::Diagnostic;
 use crate::local;
 use crate::model::Connection;
-use crate::settings::{self, Absence, Declared, Flags, Settings};
+use crate::settings::{self, Absence, Declared, Flags, Inputs, Settings};
 
 /// What is there to talk to.
 pub struct Connected {
@@ -40,7 +40,35 @@ pub enum Absent {
 /// # Errors
 /// The exit of the command.
 pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Absent) -> Result<Connected, Exit> {
-    let flags = Flags {
+    let found =
+        settings::load(flags(global, declared)?, dir).map_err(|error| told(error.code(), &error, &error.help()))?;
+    let (api, python) = match &found.api {
+        settings::Api::Configured(connection) => (Some(client(connection.clone())?), None),
+        settings::Api::Absent { why } => absent_api(&found, why, absent).await?,
+    };
+    Ok(Connected { api, default_pool: found.default_work_pool_name, diagnostics: found.diagnostics, python })
+}
+
+/// How the API of a command that cannot do without one is reached, and all that settings were decided from.
+///
+/// # Errors
+/// The exit of the command: what is wrong, and the next step, was said here.
+pub async fn demand(global: &Global, dir: &Path) -> Result<(Connection, Inputs), Exit> {
+    let flags = flags(global, Declared::default())?;
+    let inputs = settings::inputs(flags, dir).map_err(|error| told(error.code(), &error, &error.help()))?;
+    let found = settings::resolve(&inputs).map_err(|error| told(error.code(), &error, &error.help()))?;
+    match &found.api {
+        settings::Api::Configured(connection) => Ok((connection.clone(), inputs)),
+        settings::Api::Absent { why: Absence::Local } => Ok((private_server(&found).await?.0, inputs)),
+        settings::Api::Absent { why } => {
+            let refusal = why.demand();
+            Err(told(refusal.code(), &refusal, &refusal.help()))
+        }
+    }
+}
+
+fn flags(global: &Global, declared: Declared) -> Result<Flags, Exit> {
+    Ok(Flags {
         api_url: global.api_url.clone(),
         api_key_file: global.api_key_file.clone(),
         profile: global.profile.clone(),
@@ -49,13 +77,7 @@ pub async fn connect(global: &Global, dir: &Path, declared: Declared, absent: Ab
         timeout: timeout(global).map_err(|sentence| wrong_usage(&sentence))?,
         parallelism: global.parallelism,
         declared,
-    };
-    let found = settings::load(flags, dir).map_err(|error| told(error.code(), &error, &error.help()))?;
-    let (api, python) = match &found.api {
-        settings::Api::Configured(connection) => (Some(client(connection.clone())?), None),
-        settings::Api::Absent { why } => absent_api(&found, why, absent).await?,
-    };
-    Ok(Connected { api, default_pool: found.default_work_pool_name, diagnostics: found.diagnostics, python })
+    })
 }
 
 type Found = (Option<Api>, Option<std::path::PathBuf>);
@@ -71,6 +93,12 @@ async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<F
     if absent == Absent::DoWithout && *why != Absence::Local {
         return Ok((None, None));
     }
+    let (connection, python) = private_server(found).await?;
+    Ok((Some(client(connection)?), Some(python)))
+}
+
+/// The private server, started if need be, and its Python.
+async fn private_server(found: &Settings) -> Result<(Connection, std::path::PathBuf), Exit> {
     let cache = local::cache_dir(|name| std::env::var(name).ok());
     let server = local::ensure(&cache, &output::say).await.map_err(|error| {
         output::complain(&error.to_string());
@@ -79,8 +107,7 @@ async fn absent_api(found: &Settings, why: &Absence, absent: Absent) -> Result<F
     })?;
     let verb = if server.started { "started" } else { "using" };
     output::say(&format!("{verb} the private Prefect server of this machine: export PREFECT_API_URL={}", server.url));
-    let connection = Connection { url: server.url, from: "the private server".to_owned(), ..found.unaddressed.clone() };
-    Ok((Some(client(connection)?), Some(server.python)))
+    Ok((found.connection_to(server.url, "the private server"), server.python))
 }
 
 fn client(connection: Connection) -> Result<Api, Exit> {

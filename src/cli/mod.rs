@@ -26,6 +26,7 @@ mod shell;
 mod status;
 mod validate;
 mod watch;
+mod worker;
 
 use clap::{CommandFactory, FromArgMatches};
 use tokio_util::sync::CancellationToken;
@@ -142,6 +143,7 @@ async fn dispatch(cli: Cli, stop: CancellationToken) -> Exit {
         Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
         Some(Command::Init(args)) => init::run(&cli.global, &args),
+        Some(Command::Worker { command }) => worker::run(&cli.global, command, stop).await,
         Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => {
             Exit::Done
         }

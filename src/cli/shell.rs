@@ -27,6 +27,10 @@ pub fn command() -> Command {
     for name in ["init", "explain", "schema", "completions", "man"] {
         root = root.mut_subcommand(name, |one| quiet(one, &both));
     }
+    root = root.mut_subcommand("worker", |one| {
+        let hide = |one| quiet(one, &["project", "env", "parallelism"]);
+        hide(one).mut_subcommand("start", hide)
+    });
     root.mut_subcommand("validate", |one| quiet(one, &[&CONNECTION[..], &["python"][..]].concat()))
 }
 

@@ -15,6 +15,7 @@
 pub mod abilities;
 pub mod connection;
 pub mod flow_facts;
+pub mod job;
 pub mod key;
 pub mod ledger;
 pub mod map;
@@ -27,6 +28,7 @@ pub mod tree;
 pub use abilities::Abilities;
 pub use connection::Connection;
 pub use flow_facts::FlowFacts;
+pub use job::{JobSpec, RunExit, RunHandle};
 pub use key::{Key, Kind};
 pub use map::Map;
 pub use origin::{Origin, RepoPath, Span};

@@ -7,6 +7,7 @@
 pub mod blocks;
 pub mod fill;
 pub mod jinja;
+pub mod job_template;
 mod lookup;
 pub mod markdown;
 pub mod note;

@@ -163,6 +163,18 @@ impl Layers {
         self.layers.iter().find_map(|layer| layer.get(name))
     }
 
+    /// Every setting of every place as a variable, highest place first.
+    pub fn everything(&self) -> Vec<(String, String)> {
+        let of = |layer: &Layer| match &layer.content {
+            Content::Vars(vars) => vars.iter().map(|(name, entry)| (name.clone(), entry.value.clone())).collect(),
+            Content::Toml(table) => super::worker::variables(table),
+            Content::Profile(table) => {
+                table.iter().map(|(name, value)| (name.clone(), super::worker::spelt(value))).collect()
+            }
+        };
+        self.layers.iter().flat_map(|layer: &Layer| -> Vec<(String, String)> { of(layer) }).collect()
+    }
+
     /// The variables of the environment and of `.env` that satisfy `test`, as (name, place).
     pub fn vars(&self, test: impl Fn(&str, &str) -> bool) -> Vec<(String, Source)> {
         let mut found = Vec::new();

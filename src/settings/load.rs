@@ -17,9 +17,14 @@ const LARGEST: u64 = 1024 * 1024;
 ///
 /// With `--untrusted` nothing is read at all.
 pub fn load(flags: Flags, dir: &Path) -> Result<Settings, SettingsError> {
+    resolve(&inputs(flags, dir)?)
+}
+
+/// Reads the places settings come from.
+pub fn inputs(flags: Flags, dir: &Path) -> Result<Inputs, SettingsError> {
     let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
     if flags.untrusted {
-        return resolve(&Inputs { flags, home, ..Inputs::default() });
+        return Ok(Inputs { flags, home, ..Inputs::default() });
     }
     let api_key = flags.api_key_file.as_deref().map(key_in).transpose()?;
     let env = std::env::vars_os()
@@ -41,7 +46,7 @@ pub fn load(flags: Flags, dir: &Path) -> Result<Settings, SettingsError> {
         file: FileText { name: path.display().to_string(), text, outside: true },
         chosen_by_tree,
     });
-    resolve(&inputs)
+    Ok(inputs)
 }
 
 fn of_tree(dir: &Path, name: &str) -> Result<Option<FileText>, SettingsError> {

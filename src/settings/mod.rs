@@ -16,12 +16,14 @@ mod resolve;
 mod trust;
 mod ui_url;
 mod values;
+mod worker;
 
 pub use error::SettingsError;
 pub use inputs::{Declared, FileText, Flags, Inputs, Profiles};
 pub use layers::Source;
-pub use load::load;
+pub use load::{inputs, load};
 pub use resolve::resolve;
+pub use worker::WorkerSettings;
 
 use std::path::PathBuf;
 

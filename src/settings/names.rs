@@ -31,6 +31,13 @@ pub(super) const CLOUD_UI_URL: Name = named(&["PREFECT_CLOUD_UI_URL"], &["cloud"
 pub(super) const UI_URL: Name = named(&["PREFECT_UI_URL"], &["ui_url"]);
 pub(super) const HOME: Name = named(&["PREFECT_HOME"], &["home"]);
 pub(super) const PROFILES_PATH: Name = named(&["PREFECT_PROFILES_PATH"], &["profiles_path"]);
+pub(super) const LOGS_TO_API: Name = named(&["PREFECT_LOGGING_TO_API_ENABLED"], &["logging", "to_api", "enabled"]);
+pub(super) const WORKER_QUERY: Name = named(&["PREFECT_WORKER_QUERY_SECONDS"], &["worker", "query_seconds"]);
+pub(super) const WORKER_HEARTBEAT: Name =
+    named(&["PREFECT_WORKER_HEARTBEAT_SECONDS"], &["worker", "heartbeat_seconds"]);
+pub(super) const WORKER_PREFETCH: Name = named(&["PREFECT_WORKER_PREFETCH_SECONDS"], &["worker", "prefetch_seconds"]);
+pub(super) const WORKER_HOST: Name = named(&["PREFECT_WORKER_WEBSERVER_HOST"], &["worker", "webserver", "host"]);
+pub(super) const WORKER_PORT: Name = named(&["PREFECT_WORKER_WEBSERVER_PORT"], &["worker", "webserver", "port"]);
 pub(super) const WORK_POOL: Name = named(
     &["PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME", "PREFECT_DEFAULT_WORK_POOL_NAME"],
     &["deployments", "default_work_pool_name"],

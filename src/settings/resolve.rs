@@ -248,7 +248,7 @@ fn text(layers: &Layers, name: Name) -> Result<Option<String>, SettingsError> {
 }
 
 /// Puts a setting's value into its place, if some place has one.
-fn set<T>(
+pub(super) fn set<T>(
     layers: &Layers,
     name: Name,
     parse: impl Fn(&Value) -> Result<T, String>,

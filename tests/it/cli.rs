@@ -11,7 +11,7 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "plan",
     "apply",
     "destroy",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 14] = [
     "import",
     "render",
     "init",
+    "worker",
     "explain",
     "schema",
     "completions",

@@ -10,8 +10,8 @@ const FLOORS: [&[&str]; 6] = [
     &["model", "diagnostic", "explain"],
     &["manifest", "flow", "render", "resource"],
     &["plan", "report"],
-    &["settings", "api", "source", "steps", "python", "local", "notify", "forge"],
-    &["reconcile"],
+    &["settings", "api", "source", "steps", "python", "local", "notify", "forge", "infra"],
+    &["reconcile", "worker"],
     &["cli", "main"],
 ];
 
@@ -23,7 +23,7 @@ const PURE: usize = 2;
 
 /// Who may look into a single secret: who keeps them, coerces them, fills them in, names things by them, masks them,
 /// and sends them.
-const REVEAL: [&str; 6] = ["model", "manifest", "render", "plan", "steps", "api"];
+const REVEAL: [&str; 7] = ["model", "manifest", "render", "plan", "steps", "infra", "api"];
 
 /// Who may turn a whole value into true JSON: who compares it, and who sends it or hands it to a step.
 const REVEALED: [&str; 6] = ["model", "manifest", "render", "plan", "steps", "reconcile"];

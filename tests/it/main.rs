@@ -68,4 +68,5 @@ mod told;
 mod triggers;
 mod version_info;
 mod watch;
+mod worker;
 mod yaml;

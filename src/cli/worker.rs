@@ -1,0 +1,129 @@
+//! `reconcile worker`: a worker in the place of Prefect's.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Global, WorkerCommand, WorkerStartArgs};
+use super::exit::{Exit, failed, wrong_usage};
+use super::{connect, output};
+use crate::api::Api;
+use crate::infra::{Control, Process, Python};
+use crate::model::Secret;
+use crate::python::candidates;
+use crate::settings::WorkerSettings;
+use crate::worker::{self, Options, WorkerError};
+
+/// Runs one of the commands about workers.
+pub async fn run(global: &Global, command: WorkerCommand, stop: CancellationToken) -> Exit {
+    match command {
+        WorkerCommand::Start(args) => start(global, &args, stop).await.unwrap_or_else(|exit| exit),
+    }
+}
+
+async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken) -> Result<Exit, Exit> {
+    let (mut connection, inputs) = connect::demand(global, Path::new(".")).await?;
+    let settings = WorkerSettings::resolve(&inputs, &connection).map_err(|error| {
+        output::complain_with(error.code(), &error.to_string());
+        output::help(&error.help());
+        Exit::Failed
+    })?;
+    let name = args.name.clone().unwrap_or_else(|| format!("ProcessWorker {}", uuid::Uuid::new_v4()));
+    connection.headers.insert("X-Prefect-Worker-Name".to_owned(), Secret::text(name.trim()));
+    let api = Api::connect(connection).map_err(|error| refused(&error.into()))?;
+    let options = options(global, args, name.clone(), settings)?;
+    let place = Arc::new(process(global, &options, args).await);
+    match worker::run(api, options, place, stop).await {
+        Ok(summary) => {
+            if global.json {
+                output::result(&format!(
+                    "{:#}",
+                    json!({"worker": name, "taken": summary.taken, "ended": summary.ended})
+                ));
+            }
+            Ok(Exit::Done)
+        }
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn refused(error: &WorkerError) -> Exit {
+    match error {
+        WorkerError::Api(inner) => output::complain_with(inner.code(), &error.to_string()),
+        _ => output::complain(&error.to_string()),
+    }
+    output::help(&error.help());
+    match error {
+        WorkerError::Stopped => Exit::Interrupted,
+        _ => Exit::Failed,
+    }
+}
+
+fn options(global: &Global, args: &WorkerStartArgs, name: String, settings: WorkerSettings) -> Result<Options, Exit> {
+    if args.install_policy.is_some() {
+        output::say("note: `--install-policy` changes nothing: no type of worker has to be installed");
+    }
+    let quiet = global.quiet;
+    Ok(Options {
+        pool: args.pool.clone(),
+        name,
+        queues: args.queues.clone(),
+        kind: args.kind.clone(),
+        limit: args.limit.and_then(|limit| usize::try_from(limit).ok()),
+        prefetch: args
+            .prefetch_seconds
+            .map_or(settings.prefetch, |seconds| std::time::Duration::from_secs(seconds.into())),
+        query: settings.query,
+        heartbeat: settings.heartbeat,
+        run_once: args.run_once,
+        template: args.base_job_template.as_deref().map(template).transpose()?,
+        create_pool: !args.no_create_pool_if_not_found,
+        drain: args.drain_timeout,
+        logs_to_api: settings.logs_to_api,
+        environment: environment().into_iter().map(|(name, text)| (name, Secret::text(text))).collect(),
+        settings: settings.explicit,
+        say: Box::new(move |text| {
+            if !quiet {
+                output::say(text);
+            }
+        }),
+    })
+}
+
+fn template(path: &Path) -> Result<Value, Exit> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| failed(&format!("`{}` cannot be read: {error}", path.display())))?;
+    serde_json::from_str(&text).map_err(|error| wrong_usage(&format!("`{}` is not JSON: {error}", path.display())))
+}
+
+async fn process(global: &Global, options: &Options, _args: &WorkerStartArgs) -> Process {
+    let control = match Control::listen().await {
+        Ok(control) => Some(control),
+        Err(error) => {
+            output::say(&format!("warning: no port for engines to call could be opened: {error}"));
+            None
+        }
+    };
+    let python = Python::new(interpreter(global));
+    let mut process = Process::new(python, options.environment.clone(), options.settings.clone(), control);
+    process.to_stderr = global.json;
+    process
+}
+
+/// The Python of runs: `--python`, the active virtual environment, `.venv`, `python3`.
+fn interpreter(global: &Global) -> PathBuf {
+    let root = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let found = candidates(global.python.as_deref(), None, &root, &environment());
+    let usable = found.iter().find(|candidate| candidate.explicit || candidate.path.is_file());
+    usable.map_or_else(|| PathBuf::from("python3"), |candidate| candidate.path.clone())
+}
+
+/// The environment as far as it is text.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

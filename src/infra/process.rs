@@ -1,0 +1,321 @@
+//! `Process`: runs as processes of this machine, each the head of a process group.
+//!
+//! Prefect 3.8.8 `workers/process.py`, `runner/_starter_engine.py`, `runner/_process_manager.py`. Other than there, a
+//! run writes to the worker's own output itself, so that it survives a worker that dies.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::sync::{OnceCell, watch};
+use tokio::task::JoinHandle;
+
+use super::control::Control;
+use super::error::InfraError;
+use super::pid::Identity;
+use super::workspace::{HookKind, Workspace};
+use super::{Infrastructure, Trace};
+use crate::model::{JobSpec, RunExit, RunHandle, Secret, Tree};
+
+/// How often it is looked whether a process that is not our child still runs.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What asks an interpreter where its Prefect is, without importing it.
+const WHERE: &str = "import importlib.util as u, sys; s = u.find_spec('prefect'); \
+    print(s.submodule_search_locations[0] if s else '')";
+
+/// The interpreter that runs use, unless a command is configured.
+#[derive(Debug)]
+pub struct Python {
+    /// The program.
+    pub program: PathBuf,
+    found: OnceCell<bool>,
+}
+
+impl Python {
+    /// An interpreter that is looked at when the first run needs it.
+    pub fn new(program: PathBuf) -> Python {
+        Python { program, found: OnceCell::new() }
+    }
+
+    /// Whether its Prefect prepares workspaces itself (as since 3.8), or leaves that to the engine.
+    async fn has_supervisor(&self) -> Result<bool, InfraError> {
+        let found = self.found.get_or_try_init(|| async {
+            let program = self.program.display();
+            let asked = Command::new(&self.program).args(["-c", WHERE]).stdin(Stdio::null()).output().await;
+            let asked = asked.map_err(|error| InfraError::Start(format!("`{program}` cannot be started: {error}")))?;
+            let package = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+            if !asked.status.success() || package.is_empty() {
+                return Err(InfraError::Start(format!(
+                    "`{program}` has no Prefect; name a Python that has it with `--python`"
+                )));
+            }
+            Ok(Path::new(&package).join("runner/_workspace_supervisor.py").is_file())
+        });
+        found.await.copied()
+    }
+}
+
+/// Runs as processes of this machine.
+pub struct Process {
+    /// The interpreter.
+    pub python: Python,
+    /// The worker's own environment.
+    pub environment: BTreeMap<String, Secret>,
+    /// The worker's settings, as environment variables.
+    pub settings: BTreeMap<String, Secret>,
+    /// Whether what runs print goes to stderr instead of stdout, which then has another use.
+    pub to_stderr: bool,
+    control: Option<Control>,
+    jobs: Mutex<BTreeMap<String, Arc<Job>>>,
+}
+
+/// One process.
+struct Job {
+    trace: Trace,
+    pid: i32,
+    streams: bool,
+    /// Set when it has ended.
+    ended: watch::Receiver<Option<Ended>>,
+    waiting: JoinHandle<()>,
+}
+
+/// How a process ended: its exit code, unless it was not our child.
+#[derive(Clone, Copy)]
+struct Ended(Option<i32>);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        self.waiting.abort();
+    }
+}
+
+impl Process {
+    /// A place for runs. Without a port for engines to call, exit codes alone decide.
+    pub fn new(
+        python: Python,
+        environment: BTreeMap<String, Secret>,
+        settings: BTreeMap<String, Secret>,
+        control: Option<Control>,
+    ) -> Process {
+        Process { python, environment, settings, to_stderr: false, control, jobs: Mutex::default() }
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Job>>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn job(&self, run: &str) -> Result<Arc<Job>, InfraError> {
+        self.jobs().get(run).cloned().ok_or_else(|| InfraError::Unknown(run.to_owned()))
+    }
+
+    async fn launch(&self, job: &JobSpec) -> Result<RunHandle, InfraError> {
+        let streams = !matches!(job.config.get("stream_output"), Some(Tree::Bool(false)));
+        let dir = job.config.get("working_dir").and_then(Tree::as_str).filter(|dir| !dir.is_empty());
+        let workspace = Workspace::make(dir.map(Path::new))?;
+        let started = self.spawn(job, &workspace, streams).await;
+        let mut child = match started {
+            Ok(child) => child,
+            Err(error) => {
+                self.control.iter().for_each(|control| control.forget(&job.run));
+                workspace.remove();
+                return Err(error);
+            }
+        };
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+        let (tell, ended) = watch::channel(None);
+        let waiting = tokio::spawn(async move {
+            let code = child.wait().await.map_or(-1, code_of);
+            let _ = tell.send(Some(Ended(Some(code))));
+        });
+        let handle = RunHandle(pid.to_string());
+        let trace = Trace { handle: handle.clone(), process: Identity::of(pid), workspace: Some(workspace) };
+        self.jobs().insert(job.run.clone(), Arc::new(Job { trace, pid, streams, ended, waiting }));
+        Ok(handle)
+    }
+
+    async fn spawn(
+        &self,
+        job: &JobSpec,
+        workspace: &Workspace,
+        streams: bool,
+    ) -> Result<tokio::process::Child, InfraError> {
+        let words = match &job.command {
+            Some(words) => words.clone(),
+            None => self.own_command(job, workspace).await?,
+        };
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(InfraError::Start("the command of the job is empty".to_owned()));
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&workspace.root).env_clear();
+        for (name, value) in self.environment_of(job) {
+            if let Some(text) = value.reveal_str() {
+                command.env(name, text);
+            }
+        }
+        command.stdin(Stdio::null()).stdout(self.output(streams, false)).stderr(self.output(streams, true));
+        command.process_group(0);
+        command.spawn().map_err(|error| InfraError::Start(format!("`{program}` cannot be started: {error}")))
+    }
+
+    /// What starts the engine where no command is configured.
+    async fn own_command(&self, job: &JobSpec, workspace: &Workspace) -> Result<Vec<String>, InfraError> {
+        let python = self.python.program.display().to_string();
+        let words = |rest: &[&str]| {
+            std::iter::once(python.clone()).chain(rest.iter().map(|word| (*word).to_owned())).collect::<Vec<_>>()
+        };
+        if !self.python.has_supervisor().await? {
+            return Ok(words(&["-m", "prefect.engine"]));
+        }
+        let told = workspace.instruct(&job.run)?.display().to_string();
+        Ok(words(&["-m", "prefect.runner._workspace_supervisor", &told]))
+    }
+
+    /// The worker's environment, its settings, and the job's own; what was configured goes last, but before the
+    /// settings where the command was configured too.
+    fn environment_of(&self, job: &JobSpec) -> BTreeMap<String, Secret> {
+        let mut all = self.environment.clone();
+        let layers = match job.command {
+            None => [&self.settings, &job.env],
+            Some(_) => [&job.env, &self.settings],
+        };
+        layers.into_iter().for_each(|layer| all.extend(layer.clone()));
+        let mut fixed = vec![
+            ("PREFECT__FLOW_RUN_ID", job.run.clone()),
+            ("PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS", "false".to_owned()),
+        ];
+        if let Some(control) = &self.control {
+            let (port, token) = control.expect(&job.run);
+            fixed.push(("PREFECT__CONTROL_PORT", port.to_string()));
+            fixed.push(("PREFECT__CONTROL_TOKEN", token));
+        }
+        all.extend(fixed.into_iter().map(|(name, text)| (name.to_owned(), Secret::text(text))));
+        all
+    }
+
+    fn output(&self, streams: bool, stderr: bool) -> Stdio {
+        match (streams, stderr || self.to_stderr) {
+            (false, _) => Stdio::null(),
+            (true, true) => Stdio::from(std::io::stderr()),
+            (true, false) => Stdio::inherit(),
+        }
+    }
+
+    async fn end(&self, run: &str, grace: Duration) -> Result<(), InfraError> {
+        let job = self.job(run)?;
+        let Some(group) = Pid::from_raw(job.pid) else { return Ok(()) };
+        let _ = kill_process_group(group, Signal::TERM);
+        if tokio::time::timeout(grace, gone(&job, group)).await.is_err() {
+            let _ = kill_process_group(group, Signal::KILL);
+            gone(&job, group).await;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until a process and all of its group are gone. A group that cannot be killed is given up on.
+async fn gone(job: &Job, group: Pid) {
+    ended(job).await;
+    for _ in 0..600 {
+        if test_kill_process_group(group).is_err() {
+            return;
+        }
+        tokio::time::sleep(LOOK / 4).await;
+    }
+}
+
+async fn ended(job: &Job) -> Option<i32> {
+    let mut ended = job.ended.clone();
+    let found = ended.wait_for(Option::is_some).await.ok().and_then(|found| *found);
+    found.and_then(|Ended(code)| code)
+}
+
+/// An exit code as Python has it: signals are negative.
+fn code_of(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().or_else(|| status.signal().map(|signal| -signal)).unwrap_or(-1)
+}
+
+impl Infrastructure for Process {
+    fn start<'a>(&'a self, job: &'a JobSpec) -> BoxFuture<'a, Result<RunHandle, InfraError>> {
+        self.launch(job).boxed()
+    }
+
+    fn watch<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Result<RunExit, InfraError>> {
+        async move {
+            let job = self.job(run)?;
+            let code = ended(&job).await;
+            let concluded = self.control.as_ref().is_some_and(|control| control.is_concluded(run));
+            Ok(RunExit { code, concluded })
+        }
+        .boxed()
+    }
+
+    fn cancel<'a>(&'a self, run: &'a str, grace: Duration) -> BoxFuture<'a, Result<(), InfraError>> {
+        async move {
+            if let Some(control) = &self.control {
+                control.ask_to_cancel(run).await;
+            }
+            self.end(run, grace).await
+        }
+        .boxed()
+    }
+
+    fn stop<'a>(&'a self, run: &'a str, grace: Duration) -> BoxFuture<'a, Result<(), InfraError>> {
+        self.end(run, grace).boxed()
+    }
+
+    fn hooks<'a>(
+        &'a self,
+        kind: HookKind,
+        run: &'a str,
+        about: &'a Value,
+        state: &'a Value,
+    ) -> BoxFuture<'a, Result<(), InfraError>> {
+        async move {
+            let job = self.job(run)?;
+            match &job.trace.workspace {
+                Some(workspace) => workspace.hooks(kind, about, state, self.output(job.streams, false)).await,
+                None => Ok(()),
+            }
+        }
+        .boxed()
+    }
+
+    fn forget<'a>(&'a self, run: &'a str) -> BoxFuture<'a, ()> {
+        async move {
+            self.control.iter().for_each(|control| control.forget(run));
+            let job = self.jobs().remove(run);
+            if let Some(workspace) = job.and_then(|job| job.trace.workspace.clone()) {
+                let _ = tokio::task::spawn_blocking(move || workspace.remove()).await;
+            }
+        }
+        .boxed()
+    }
+
+    fn trace(&self, run: &str) -> Option<Trace> {
+        self.job(run).ok().map(|job| job.trace.clone())
+    }
+
+    fn adopt(&self, run: &str, trace: &Trace) -> bool {
+        let Some(identity) = trace.process.clone() else { return false };
+        let (tell, ended) = watch::channel(None);
+        let (pid, alive) = (identity.pid, identity.is_alive());
+        let waiting = tokio::spawn(async move {
+            while identity.is_alive() {
+                tokio::time::sleep(LOOK).await;
+            }
+            let _ = tell.send(Some(Ended(None)));
+        });
+        self.jobs().insert(run.to_owned(), Arc::new(Job { trace: trace.clone(), pid, streams: true, ended, waiting }));
+        alive
+    }
+}

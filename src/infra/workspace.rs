@@ -1,0 +1,135 @@
+//! `Workspace`: the directories of one attempt at a run, and the hooks that are run in them afterwards.
+//!
+//! Prefect 3.8.8 `runner/_workspace_starter.py`, `_workspace_supervisor.py` and `_workspace_hook_runner.py`: a
+//! supervisor reads `supervisor.json`, runs the pull steps in the root, writes `workspace.json` and becomes the engine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::error::InfraError;
+
+/// No hook needs longer.
+const HOOK_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Which of a flow's hooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// `on_crashed`.
+    Crashed,
+    /// `on_cancellation`.
+    Cancellation,
+}
+
+/// The directories of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workspace {
+    /// Where the code is brought and the run begins.
+    pub root: PathBuf,
+    /// Whether the root is ours, to be removed at the end.
+    pub temporary: bool,
+    /// Where worker and supervisor leave each other notes.
+    pub notes: PathBuf,
+}
+
+impl Workspace {
+    /// Makes the directories; the root is `configured` if that is there.
+    ///
+    /// # Errors
+    /// One sentence if a directory is missing or cannot be made.
+    pub fn make(configured: Option<&Path>) -> Result<Workspace, InfraError> {
+        let bad = |error: std::io::Error| InfraError::Start(format!("no temporary directory could be made: {error}"));
+        let (root, temporary) = match configured {
+            Some(dir) => (dir.to_owned(), false),
+            None => (tempfile::Builder::new().suffix("prefect").tempdir().map_err(bad)?.keep(), true),
+        };
+        let resolved = root.canonicalize().ok().filter(|root| root.is_dir());
+        let Some(root) = resolved else {
+            return Err(InfraError::Start(format!("the working directory `{}` does not exist", root.display())));
+        };
+        let notes = tempfile::Builder::new().prefix("reconcile-attempt-").tempdir().map_err(bad)?.keep();
+        Ok(Workspace { root, temporary, notes })
+    }
+
+    /// Writes what the supervisor is told; the file's name.
+    ///
+    /// # Errors
+    /// One sentence if the file cannot be written.
+    pub fn instruct(&self, run: &str) -> Result<PathBuf, InfraError> {
+        let path = self.notes.join("supervisor.json");
+        let told = json!({
+            "flow_run_id": run,
+            "workspace_root": self.root,
+            "manifest_path": self.manifest(),
+            "command": null,
+        });
+        private(&path, &told).map_err(|error| InfraError::Start(format!("`{}`: {error}", path.display())))?;
+        Ok(path)
+    }
+
+    /// Where the supervisor says where and how the engine runs.
+    fn manifest(&self) -> PathBuf {
+        self.notes.join("workspace.json")
+    }
+
+    /// Runs the hooks of the flow, if the run got so far that it is known how.
+    ///
+    /// # Errors
+    /// One sentence if there is no way to run them, or they fail to run. A hook that raises is logged by itself.
+    pub async fn hooks(&self, kind: HookKind, run: &Value, state: &Value, output: Stdio) -> Result<(), InfraError> {
+        let manifest: Manifest = fs::read_to_string(self.manifest())
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .ok_or_else(|| InfraError::Hooks("the run ended before its code was there".to_owned()))?;
+        let command = manifest.hook_command.filter(|command| !command.is_empty());
+        let command = command
+            .ok_or_else(|| InfraError::Hooks("the command of the run does not name a Python to ask".to_owned()))?;
+        let (run_file, state_file) = (self.notes.join("flow-run.json"), self.notes.join("state.json"));
+        let failed = |error: std::io::Error| InfraError::Hooks(error.to_string());
+        private(&run_file, run).map_err(failed)?;
+        private(&state_file, state).map_err(failed)?;
+        let word = match kind {
+            HookKind::Crashed => "crashed",
+            HookKind::Cancellation => "cancellation",
+        };
+        let mut process = Command::new(&command[0]);
+        process.args(&command[1..]).arg(word).args([&self.manifest(), &run_file, &state_file]);
+        process.current_dir(&manifest.working_directory).env_clear().envs(&manifest.environment);
+        process.stdin(Stdio::null()).stdout(output).kill_on_drop(true);
+        let ended = tokio::time::timeout(HOOK_PATIENCE, process.status()).await;
+        match ended.map_err(|_| InfraError::Hooks("they do not end".to_owned()))?.map_err(failed)? {
+            status if status.success() => Ok(()),
+            status => Err(InfraError::Hooks(format!("their process ended with {status}"))),
+        }
+    }
+
+    /// Removes what is ours.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.notes);
+        if self.temporary {
+            let _ = fs::remove_dir_all(&self.root);
+        }
+    }
+}
+
+/// What the supervisor wrote, as far as hooks need it.
+#[derive(Deserialize)]
+struct Manifest {
+    working_directory: PathBuf,
+    hook_command: Option<Vec<String>>,
+    environment: BTreeMap<String, String>,
+}
+
+/// Writes a file that only this user can read.
+fn private(path: &Path, content: &Value) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(content.to_string().as_bytes())
+}

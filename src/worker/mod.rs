@@ -1,0 +1,153 @@
+//! The worker: takes the runs of a pool that are due and runs them. Four small loops, and a task for each run.
+//!
+//! ```text
+//! poll ──▶ claim (propose Pending) ──▶ configure (pure) ──▶ start ──▶ watch ──▶ report what only we can know
+//!           ▲ events: a run is due        sync: signs of life           ▲ events: a run is to be cancelled
+//! ```
+//!
+//! Whether a run completed or failed is its own word. We say Pending, and of what it cannot say itself: Crashed and
+//! Cancelled. The failure of one run, one request or one socket ends no loop.
+
+mod cancel;
+mod configure;
+mod error;
+mod flights;
+mod listen;
+mod logs;
+mod options;
+mod patience;
+mod poll;
+mod pool;
+mod report;
+mod supervise;
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::Value;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+pub use error::WorkerError;
+pub use options::Options;
+
+use crate::api::Api;
+use crate::infra::Infrastructure;
+use flights::Flights;
+use logs::Logs;
+
+/// What a worker did, for its last words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Runs that it took.
+    pub taken: u64,
+    /// Those of them that it had to end or leave when it stopped.
+    pub ended: u64,
+}
+
+/// What all loops share.
+struct Worker {
+    api: Api,
+    options: Options,
+    /// What it is called.
+    name: String,
+    /// The pool as it was last seen.
+    pool: RwLock<Arc<Value>>,
+    place: Arc<dyn Infrastructure>,
+    logs: Logs,
+    flights: Flights,
+    /// How many runs it may have at once.
+    slots: Option<Arc<Semaphore>>,
+    /// Something may be due: poll now.
+    wake: Notify,
+    /// Something may be to be cancelled: ask now.
+    ask: Notify,
+    /// Whether the server's events come in.
+    hears: AtomicBool,
+    /// Nothing new is taken any more.
+    stop: CancellationToken,
+    /// The patience with what still runs is over.
+    ending: CancellationToken,
+}
+
+impl Worker {
+    fn pool(&self) -> Arc<Value> {
+        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes in what the server says of the pool.
+    fn see_pool(&self, pool: Value) {
+        *self.pool.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pool);
+    }
+
+    fn say(&self, text: &str) {
+        (self.options.say)(text);
+    }
+}
+
+/// Runs a worker until `stop`, or with `run_once` until everything that was due has ended.
+///
+/// # Errors
+/// If there is nothing to work for: a pool that cannot be served, a server that denies.
+pub async fn run(
+    api: Api,
+    options: Options,
+    place: Arc<dyn Infrastructure>,
+    stop: CancellationToken,
+) -> Result<Summary, WorkerError> {
+    let pool = pool::find(&api, &options, &stop).await?;
+    let worker = Arc::new(Worker {
+        name: options.name.clone(),
+        pool: RwLock::new(Arc::new(pool)),
+        place,
+        logs: Logs::new(api.clone(), options.logs_to_api),
+        flights: Flights::default(),
+        slots: options.limit.map(|limit| Arc::new(Semaphore::new(limit))),
+        wake: Notify::new(),
+        ask: Notify::new(),
+        hears: AtomicBool::new(false),
+        ending: CancellationToken::new(),
+        stop,
+        api,
+        options,
+    });
+    let loops = Loops::start(&worker);
+    worker.say(&format!("Worker '{}' started!", worker.name));
+    let summary = poll::run(&worker).await;
+    loops.end().await;
+    worker.logs.flush().await;
+    worker.say(&format!("Worker '{}' stopped!", worker.name));
+    Ok(summary)
+}
+
+/// The loops beside the one that polls. They end with this.
+struct Loops {
+    tasks: tokio::task::JoinSet<()>,
+    over: CancellationToken,
+}
+
+impl Loops {
+    fn start(worker: &Arc<Worker>) -> Loops {
+        let over = CancellationToken::new();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(over.clone().run_until_cancelled_owned(pool::keep_alive(worker.clone())).map_to_unit());
+        tasks.spawn(over.clone().run_until_cancelled_owned(listen::keep_listening(worker.clone())).map_to_unit());
+        tasks.spawn(over.clone().run_until_cancelled_owned(cancel::keep_asking(worker.clone())).map_to_unit());
+        tasks.spawn(over.clone().run_until_cancelled_owned(logs::keep_sending(worker.clone())).map_to_unit());
+        Loops { tasks, over }
+    }
+
+    async fn end(mut self) {
+        self.over.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// `()` for whatever a future gives.
+trait MapToUnit: Future + Sized + Send {
+    fn map_to_unit(self) -> impl Future<Output = ()> + Send {
+        async move { drop(self.await) }
+    }
+}
+
+impl<F: Future + Send> MapToUnit for F {}

@@ -1,0 +1,108 @@
+//! The pool: found or made at the start, and told now and then that this worker lives.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::patience::{Patience, about};
+use super::{Options, Worker, WorkerError};
+use crate::api::{Api, ApiError};
+
+/// The type of a pool that is made here and of which nobody says another.
+const USUAL: &str = "process";
+/// What Prefect gives a pool of that type.
+const TEMPLATE: &str = include_str!("../../templates/pools/process.json");
+
+/// The pool as the server has it. One that does not exist is made; a server that does not answer is waited for.
+///
+/// # Errors
+/// If this worker cannot serve it.
+pub(super) async fn find(api: &Api, options: &Options, stop: &CancellationToken) -> Result<Value, WorkerError> {
+    let mut patience = Patience::default();
+    loop {
+        match look(api, options).await {
+            Err(WorkerError::Api(error)) if error.is_transient() => {
+                (options.say)(&format!("{error}; trying again until it answers"));
+                let waited = stop.run_until_cancelled(tokio::time::sleep(patience.next())).await;
+                waited.ok_or(WorkerError::Stopped)?;
+            }
+            Err(error) => return Err(error),
+            Ok(pool) => {
+                if pool["is_paused"] == true {
+                    (options.say)(&format!(
+                        "The work pool '{}' is paused: nothing runs until it is resumed",
+                        options.pool
+                    ));
+                }
+                return Ok(pool);
+            }
+        }
+    }
+}
+
+async fn look(api: &Api, options: &Options) -> Result<Value, WorkerError> {
+    let pool = match api.work_pool(&options.pool).await? {
+        Some(pool) => pool,
+        None if !options.create_pool => return Err(WorkerError::NoPool(options.pool.clone())),
+        None => make(api, options).await?,
+    };
+    let kind = pool["type"].as_str().unwrap_or_default().to_owned();
+    if kind.ends_with(":push") || kind.ends_with(":managed") {
+        return Err(WorkerError::NeedsNone { pool: options.pool.clone(), kind });
+    }
+    match &options.kind {
+        Some(wanted) if *wanted != kind => (options.say)(&format!(
+            "Worker type mismatch! This worker process expects type '{wanted}' but received '{kind}' from the server. \
+             Unexpected behavior may occur."
+        )),
+        None => (options.say)(&format!("Discovered type '{kind}' for work pool '{}'.", options.pool)),
+        Some(_) => {}
+    }
+    let kind = options.kind.clone().unwrap_or(kind);
+    if kind != USUAL {
+        return Err(WorkerError::Foreign { pool: options.pool.clone(), kind });
+    }
+    Ok(fill_template(api, options, pool).await?)
+}
+
+async fn make(api: &Api, options: &Options) -> Result<Value, WorkerError> {
+    let kind = options.kind.as_deref().unwrap_or(USUAL);
+    (options.say)(&format!("Work pool '{}' does not exist: making it, of the type '{kind}'.", options.pool));
+    let body = json!({"name": options.pool, "type": kind, "base_job_template": template(options)});
+    api.make_work_pool(&body).await?;
+    api.work_pool(&options.pool).await?.ok_or_else(|| WorkerError::NoPool(options.pool.clone()))
+}
+
+/// Only an empty template is filled: one that is there is somebody's.
+async fn fill_template(api: &Api, options: &Options, mut pool: Value) -> Result<Value, ApiError> {
+    let empty = pool["base_job_template"].as_object().is_none_or(serde_json::Map::is_empty);
+    if empty {
+        let template = template(options);
+        api.set_template(&options.pool, &template).await?;
+        pool["base_job_template"] = template;
+    }
+    Ok(pool)
+}
+
+fn template(options: &Options) -> Value {
+    let usual = || serde_json::from_str(TEMPLATE).expect("our own templates are JSON");
+    options.template.clone().unwrap_or_else(usual)
+}
+
+/// Reads the pool and gives a sign of life, again and again.
+pub(super) async fn keep_alive(worker: Arc<Worker>) {
+    let seconds = worker.options.heartbeat.as_secs().max(1);
+    loop {
+        let told = worker.api.worker_heartbeat(&worker.options.pool, &worker.name, seconds).await;
+        if let Err(error) = told {
+            tracing::warn!(%error, "no sign of life could be given");
+        }
+        tokio::time::sleep(about(worker.options.heartbeat)).await;
+        match worker.api.work_pool(&worker.options.pool).await {
+            Ok(Some(pool)) => worker.see_pool(pool),
+            Ok(None) => tracing::warn!(pool = worker.options.pool, "the work pool is gone"),
+            Err(error) => tracing::warn!(%error, "the work pool could not be read"),
+        }
+    }
+}

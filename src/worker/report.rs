@@ -1,0 +1,65 @@
+//! What the server is told about a run: insisted on until there is an answer.
+
+use serde_json::Value;
+
+use super::Worker;
+use super::logs::Level;
+use super::patience::Patience;
+use crate::api::{ApiError, Proposal, Verdict};
+
+/// Types of states after which nothing comes.
+const FINAL: [&str; 4] = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"];
+
+/// Whether a run has ended, as the API has it.
+pub(super) fn is_final(run: &Value) -> bool {
+    run["state"]["type"].as_str().is_some_and(|kind| FINAL.contains(&kind))
+}
+
+impl Worker {
+    /// Proposes a state until the server answers, be that hours; only a worker that ends gives up.
+    pub(super) async fn insist(&self, run: &str, proposal: &Proposal) -> Result<Verdict, ApiError> {
+        let mut patience = Patience::default();
+        loop {
+            let error = match self.api.propose(run, proposal).await {
+                Ok(Verdict::Wait { seconds }) => {
+                    let wait = std::time::Duration::try_from_secs_f64(seconds.clamp(0.0, 3600.0)).unwrap_or_default();
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+                Err(error) if error.is_transient() && !self.ending.is_cancelled() => error,
+                answer => return answer,
+            };
+            tracing::warn!(run, %error, "the state of the run could not be told; trying again");
+            tokio::time::sleep(patience.next()).await;
+        }
+    }
+
+    /// Reports a run as crashed, unless it has said itself how it ended; true if that is its state now.
+    pub(super) async fn crashed(&self, run: &str, message: &str) -> bool {
+        match self.insist(run, &Proposal::of("CRASHED", "Crashed").saying(message)).await {
+            Ok(Verdict::Accepted) => {
+                self.log(run, Level::Info, &format!("Reported flow run '{run}' as crashed: {message}"));
+                true
+            }
+            Ok(Verdict::Rejected { .. } | Verdict::Aborted { .. } | Verdict::Wait { .. }) => false,
+            Err(error) => {
+                self.log(run, Level::Error, &format!("Failed to update state of flow run '{run}': {error}"));
+                false
+            }
+        }
+    }
+
+    /// Sets a run to cancelled, whatever it is.
+    pub(super) async fn cancelled(&self, run: &str, message: &str) {
+        let proposal = Proposal::of("CANCELLED", "Cancelled").saying(message).by_force();
+        if let Err(error) = self.insist(run, &proposal).await {
+            self.log(run, Level::Error, &format!("Failed to update state of flow run '{run}': {error}"));
+        }
+    }
+
+    /// Says something about a run, here and among its logs.
+    pub(super) fn log(&self, run: &str, level: Level, message: &str) {
+        self.say(message);
+        self.logs.add(run, level, message);
+    }
+}

@@ -1,0 +1,5 @@
+//! `reconcile worker start`: real flows on a real server.
+
+mod compare;
+mod ends;
+mod site;

@@ -1,0 +1,72 @@
+//! The same flows run by Prefect's worker and by ours: the same states, and the same logs on the server.
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::site::{Site, wait_for};
+use crate::support::server::Server;
+
+/// What a run left behind, without what differs from run to run.
+#[derive(Debug, PartialEq)]
+struct Left {
+    case: &'static str,
+    states: Vec<String>,
+    message: String,
+    labels: Vec<String>,
+    /// What run and worker stored; what the worker says of crashes is in our own words.
+    logs: Vec<(String, i64, String)>,
+}
+
+const CASES: [(&str, &str, i64); 5] =
+    [("hello", "n", 2), ("fails", "", 0), ("dies", "code", 7), ("killed", "sig", 9), ("killed", "sig", 15)];
+
+fn left(site: &Site, case: &'static str, run: &str) -> Left {
+    site.end(run);
+    let now = site.read(run);
+    // What was stored last arrives last.
+    let lost = now["state"]["message"].as_str().unwrap_or_default().starts_with("Process exited");
+    let farewell = if lost { "submitted to infrastructure" } else { "Finished in state" };
+    assert!(wait_for(|| site.logs(run).iter().any(|log| log.2.contains(farewell)).then_some(())).is_some());
+    let names = Regex::new(r"'[a-z]+-[a-z]+'|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|http://\S+|/tmp/\S+").unwrap();
+    let plain = |text: &str| {
+        let head = text.split("\nTraceback").next().unwrap_or_default();
+        names.replace_all(&head.replace(&site.pool, "<pool>"), "<x>").into_owned()
+    };
+    let of_worker = |text: &str| text.starts_with("Worker '") || text.ends_with("submitted to infrastructure");
+    // A process that is lost takes its last words with it, or does not.
+    let of_engine = |text: &str| !(lost && (text.starts_with("Beginning") || text.starts_with("View at")));
+    let wanted = |log: &(String, i64, String)| (log.0 == "prefect.flow_runs" && of_engine(&log.2)) || of_worker(&log.2);
+    let mut logs: Vec<(String, i64, String)> =
+        site.logs(run).into_iter().filter(wanted).map(|(name, level, text)| (name, level, plain(&text))).collect();
+    logs.sort();
+    Left {
+        case,
+        // How late a run is depends on the machine.
+        states: site.states(run).into_iter().filter(|name| name != "Late").collect(),
+        message: plain(now["state"]["message"].as_str().unwrap_or_default()),
+        labels: now["labels"].as_object().unwrap().keys().cloned().collect(),
+        logs,
+    }
+}
+
+fn all(site: &Site) -> Vec<Left> {
+    let start = |(flow, name, value): &(&'static str, &str, i64)| {
+        let parameters: Value = if name.is_empty() { json!({}) } else { json!({ *name: value }) };
+        site.run_of(flow, parameters)
+    };
+    let runs: Vec<String> = CASES.iter().map(start).collect();
+    CASES.iter().zip(&runs).map(|((flow, ..), run)| left(site, flow, run)).collect()
+}
+
+#[test]
+fn our_worker_leaves_what_prefects_leaves() {
+    let server = Server::shared();
+    let (theirs, ours) = (Site::new(&server.url, "their-pool"), Site::new(&server.url, "our-pool"));
+    let reference = theirs.reference(&["--name", "w", "--limit", "3"], &[]);
+    let expected = all(&theirs);
+    drop(reference);
+    let _worker = ours.worker(&["--name", "w", "--limit", "3"]);
+    for (ours, theirs) in all(&ours).into_iter().zip(expected) {
+        assert_eq!(ours, theirs);
+    }
+}

@@ -1,0 +1,70 @@
+//! How runs end: by their own word, by an exit code, by a signal, by a cancellation.
+
+use serde_json::{Value, json};
+
+use super::site::{Site, wait_for};
+use crate::support::server::Server;
+
+fn told(state: &Value) -> (String, String) {
+    let text = |key: &str| state[key].as_str().unwrap_or_default().to_owned();
+    (text("name"), text("message"))
+}
+
+#[test]
+fn runs_end_as_they_say_and_as_their_processes_do() {
+    let site = Site::new(&Server::shared().url, "ends");
+    let env = json!({"job_variables": {"env": {"MODE": "deployed"}}});
+    let hello =
+        site.run(&site.deploy("hello", env), json!({"parameters": {"n": 5}, "job_variables": {"env.MODE": "x"}}));
+    let (fails, dies) = (site.run_of("fails", json!({})), site.run_of("dies", json!({})));
+    let killed = site.run_of("killed", json!({}));
+    let worker = site.worker(&["--name", "w1", "--limit", "3"]);
+    assert_eq!(told(&site.end(&hello)).0, "Completed");
+    let done = site.read(&hello);
+    assert!(done["infrastructure_pid"].as_str().unwrap().parse::<u32>().is_ok(), "{done}");
+    assert_eq!(done["labels"]["prefect.worker.name"], "w1");
+    assert_eq!(done["labels"]["prefect.work-pool.name"], "ends");
+    let states: Vec<String> = site.states(&hello).into_iter().filter(|name| name != "Late").collect();
+    assert_eq!(states, ["Scheduled", "Pending", "Submitting", "Running", "Completed"]);
+    let printed = wait_for(|| site.logs(&hello).into_iter().find(|(_, _, text)| text.starts_with("hello")));
+    assert_eq!(printed.unwrap().2, "hello 5 deployed repo");
+    assert_eq!(told(&site.end(&fails)).0, "Failed");
+    let crashed = "Process exited with status code: 7. Process exited with an unexpected status code.";
+    assert_eq!(told(&site.end(&dies)), ("Crashed".to_owned(), crashed.to_owned()));
+    let (name, message) = told(&site.end(&killed));
+    assert!(name == "Crashed" && message.starts_with("Process exited with status code: -9. "), "{message}");
+    assert!(worker.log().contains("Discovered type 'process'"));
+}
+
+#[test]
+fn a_cancelled_run_is_ended_and_its_hooks_run() {
+    let site = Site::new(&Server::shared().url, "cancels");
+    let deployment = site.deploy("hooked", json!({}));
+    let cancelled = site.run(&deployment, json!({"name": "one"}));
+    let crashed = site.run(&deployment, json!({"name": "two", "parameters": {"code": 3}}));
+    let mut worker = site.worker(&[]);
+    assert_eq!(told(&site.end(&crashed)).0, "Crashed");
+    site.until(&cancelled, &["RUNNING"]);
+    site.cancel(&cancelled);
+    let state = site.end(&cancelled);
+    assert_eq!(told(&state), ("Cancelled".to_owned(), "Flow run was cancelled successfully.".to_owned()));
+    let notes = ["one.CANCELLING", "two.CRASHED"].map(|name| site.notes().join(name));
+    assert!(wait_for(|| notes.iter().all(|note| note.is_file()).then_some(())).is_some(), "{}", worker.log());
+    worker.signal("TERM");
+    assert_eq!(worker.wait(), Some(0));
+}
+
+#[test]
+fn a_worker_that_stops_waits_for_its_runs_and_reports_those_it_ends() {
+    let site = Site::new(&Server::shared().url, "drains");
+    let (short, long) = (site.run_of("sleeps", json!({"seconds": 5})), site.run_of("killed", json!({"sig": 0})));
+    let mut worker = site.worker(&["--drain-timeout", "60s"]);
+    site.until(&short, &["RUNNING"]);
+    site.until(&long, &["RUNNING"]);
+    worker.signal("TERM");
+    worker.says("Waiting up to 60 s for");
+    assert_eq!(told(&site.end(&short)).0, "Completed");
+    worker.says("Ending 1 flow run(s)");
+    assert_eq!(worker.wait(), Some(0));
+    assert_eq!(told(&site.end(&long)).0, "Crashed");
+}
