@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
@@ -53,7 +53,13 @@ trait Pipe: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Pipe for T {}
 
 /// An open WebSocket.
-pub struct Socket(WebSocketStream<Box<dyn Pipe>>);
+pub struct Socket {
+    stream: WebSocketStream<Box<dyn Pipe>>,
+    /// When something last came.
+    heard: Instant,
+    /// When a sign of life was asked for that has not come yet.
+    asked: Option<Instant>,
+}
 
 impl Api {
     /// Opens a WebSocket below the API's address and introduces us.
@@ -83,7 +89,7 @@ async fn open(connection: &Connection, path: &str) -> Result<Socket, SocketError
     let pipe = pipe(connection).await?;
     let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
     match client_async_with_config(request, pipe, Some(config)).await {
-        Ok((stream, _)) => Ok(Socket(stream)),
+        Ok((stream, _)) => Ok(Socket { stream, heard: Instant::now(), asked: None }),
         Err(WsError::Http(answer)) if answer.status().is_client_error() => {
             Err(SocketError::Refused(answer.status().as_u16()))
         }
@@ -131,32 +137,34 @@ impl Socket {
     /// # Errors
     /// If the connection is lost.
     pub async fn send(&mut self, value: &Value) -> Result<(), SocketError> {
-        self.0.send(Message::text(value.to_string())).await.map_err(|error| lost(&error))
+        self.stream.send(Message::text(value.to_string())).await.map_err(|error| lost(&error))
     }
 
-    /// The next value. A connection on which nothing comes is tried now and then.
+    /// The next value. A connection on which nothing comes is tried now and then. Waiting may be given up and taken up
+    /// again without losing anything.
     ///
     /// # Errors
     /// If the connection is lost.
     pub async fn next(&mut self) -> Result<Value, SocketError> {
-        let mut asked = false;
         loop {
-            let patience = if asked { SIGN_OF_LIFE } else { QUIET };
-            match timeout(patience, self.0.next()).await {
-                Err(_) if asked => return Err(SocketError::Failed("the other side is silent".to_owned())),
+            let until = self.asked.map_or(self.heard + QUIET, |asked| asked + SIGN_OF_LIFE);
+            match timeout_at(until, self.stream.next()).await {
+                Err(_) if self.asked.is_some() => {
+                    return Err(SocketError::Failed("the other side is silent".to_owned()));
+                }
                 Err(_) => {
-                    asked = true;
-                    self.0.send(Message::Ping(Bytes::new())).await.map_err(|error| lost(&error))?;
+                    self.asked = Some(Instant::now());
+                    self.stream.send(Message::Ping(Bytes::new())).await.map_err(|error| lost(&error))?;
                 }
                 Ok(None) => return Err(closed(None)),
                 Ok(Some(Err(error))) => return Err(lost(&error)),
                 Ok(Some(Ok(Message::Close(frame)))) => return Err(closed(frame.as_ref())),
-                Ok(Some(Ok(Message::Text(text)))) => {
-                    let parsed = serde_json::from_str(text.as_str());
-                    return parsed.map_err(|error| SocketError::Failed(format!("what came is not JSON: {error}")));
-                }
-                Ok(Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {
-                    asked = false;
+                Ok(Some(Ok(message))) => {
+                    (self.heard, self.asked) = (Instant::now(), None);
+                    if let Message::Text(text) = message {
+                        let parsed = serde_json::from_str(text.as_str());
+                        return parsed.map_err(|error| SocketError::Failed(format!("what came is not JSON: {error}")));
+                    }
                 }
             }
         }
@@ -167,10 +175,10 @@ impl Socket {
     /// # Errors
     /// If the connection is lost.
     pub async fn confirm(&mut self) -> Result<(), SocketError> {
-        self.0.send(Message::Ping(Bytes::new())).await.map_err(|error| lost(&error))?;
+        self.stream.send(Message::Ping(Bytes::new())).await.map_err(|error| lost(&error))?;
         let answered = async {
             loop {
-                match self.0.next().await {
+                match self.stream.next().await {
                     Some(Ok(Message::Pong(_))) => return Ok(()),
                     Some(Ok(Message::Close(frame))) => return Err(closed(frame.as_ref())),
                     Some(Ok(_)) => {}
@@ -184,7 +192,7 @@ impl Socket {
 
     /// Says goodbye.
     pub async fn close(mut self) {
-        let _ = timeout(Duration::from_secs(1), self.0.close(None)).await;
+        let _ = timeout(Duration::from_secs(1), self.stream.close(None)).await;
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::client::{Answer, Call};
 use super::error::ApiError;
+use super::socket::{Socket, SocketError};
 use super::writes::segment;
 
 /// What the server made of a proposed state.
@@ -49,6 +50,11 @@ impl Proposal {
     /// A state by its type (`PENDING`) and what people see (`Submitting`).
     pub fn of(kind: &'static str, name: &'static str) -> Self {
         Proposal { kind, name, message: None, force: false, id: uuid::Uuid::new_v4().to_string() }
+    }
+
+    /// The id by which the server knows the proposal; the state that comes of it keeps it.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The same with more about it.
@@ -92,6 +98,14 @@ impl Api {
         let path = format!("/work_pools/{}/workers/heartbeat", segment(pool));
         let body = json!({"name": name, "heartbeat_interval_seconds": seconds});
         self.tell(Method::POST, &path, "the worker's sign of life", &body).await.map(drop)
+    }
+
+    /// The channel of a pool's workers: signs of life there, news of the pool back.
+    ///
+    /// # Errors
+    /// If the server has none.
+    pub async fn worker_channel(&self, pool: &str) -> Result<Socket, SocketError> {
+        self.socket(&format!("/work_pools/{}/workers/connect", segment(pool))).await
     }
 
     /// The workers of a pool, online and offline.

@@ -662,6 +662,13 @@ pub enum WorkerCommand {
     #[command(after_help = "Examples:\n  reconcile worker start --pool default\n  \
         reconcile worker start -p default -q high -q low --limit 4 --name w1\n  reconcile worker start -p default --run-once")]
     Start(Box<WorkerStartArgs>),
+    /// Show the workers of a pool, and the runs they have
+    #[command(after_help = "Examples:\n  reconcile worker status --pool default\n  reconcile worker status -p default --json")]
+    Status {
+        /// The work pool
+        #[arg(long, short = 'p', value_name = "NAME")]
+        pool: String,
+    },
 }
 
 /// `reconcile worker start`
@@ -688,6 +695,9 @@ pub struct WorkerStartArgs {
     /// Take what is due now, wait until it has ended, and exit
     #[arg(long)]
     pub run_once: bool,
+    /// Answer `GET /health` on PREFECT_WORKER_WEBSERVER_HOST and _PORT [default: 0.0.0.0:8080]
+    #[arg(long)]
+    pub with_healthcheck: bool,
     /// How long runs may take to end when the worker is interrupted, such as 90s or 10m
     #[arg(long, value_name = "DURATION", value_parser = length_of_time, default_value = "20s")]
     pub drain_timeout: Duration,

@@ -27,6 +27,7 @@ mod status;
 mod validate;
 mod watch;
 mod worker;
+mod worker_status;
 
 use clap::{CommandFactory, FromArgMatches};
 use tokio_util::sync::CancellationToken;

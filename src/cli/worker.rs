@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, WorkerCommand, WorkerStartArgs};
 use super::exit::{Exit, failed, wrong_usage};
-use super::{connect, output};
+use super::{connect, output, worker_status};
 use crate::api::Api;
 use crate::infra::{Control, Process, Python};
 use crate::model::Secret;
@@ -21,6 +21,7 @@ use crate::worker::{self, Options, WorkerError};
 pub async fn run(global: &Global, command: WorkerCommand, stop: CancellationToken) -> Exit {
     match command {
         WorkerCommand::Start(args) => start(global, &args, stop).await.unwrap_or_else(|exit| exit),
+        WorkerCommand::Status { pool } => worker_status::run(global, &pool).await.unwrap_or_else(|exit| exit),
     }
 }
 
@@ -34,8 +35,15 @@ async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken)
     let name = args.name.clone().unwrap_or_else(|| format!("ProcessWorker {}", uuid::Uuid::new_v4()));
     connection.headers.insert("X-Prefect-Worker-Name".to_owned(), Secret::text(name.trim()));
     let api = Api::connect(connection).map_err(|error| refused(&error.into()))?;
-    let options = options(global, args, name.clone(), settings)?;
-    let place = Arc::new(process(global, &options, args).await);
+    let health = settings.health.clone();
+    let mut options = options(global, args, name.clone(), settings)?;
+    if args.with_healthcheck {
+        let (host, port) = health;
+        let listening = tokio::net::TcpListener::bind((host.as_str(), port)).await;
+        options.health =
+            Some(listening.map_err(|error| failed(&format!("nothing can listen on {host}:{port}: {error}")))?);
+    }
+    let place = Arc::new(process(global, &options).await);
     match worker::run(api, options, place, stop).await {
         Ok(summary) => {
             if global.json {
@@ -83,6 +91,8 @@ fn options(global: &Global, args: &WorkerStartArgs, name: String, settings: Work
         create_pool: !args.no_create_pool_if_not_found,
         drain: args.drain_timeout,
         logs_to_api: settings.logs_to_api,
+        journal: crate::local::cache_dir(|name| std::env::var(name).ok()).join("worker"),
+        health: None,
         environment: environment().into_iter().map(|(name, text)| (name, Secret::text(text))).collect(),
         settings: settings.explicit,
         say: Box::new(move |text| {
@@ -99,7 +109,7 @@ fn template(path: &Path) -> Result<Value, Exit> {
     serde_json::from_str(&text).map_err(|error| wrong_usage(&format!("`{}` is not JSON: {error}", path.display())))
 }
 
-async fn process(global: &Global, options: &Options, _args: &WorkerStartArgs) -> Process {
+async fn process(global: &Global, options: &Options) -> Process {
     let control = match Control::listen().await {
         Ok(control) => Some(control),
         Err(error) => {

@@ -64,6 +64,9 @@ pub trait Infrastructure: Send + Sync {
     /// What a later worker needs to find the job.
     fn trace(&self, run: &str) -> Option<Trace>;
 
+    /// Looks for the job of a run of which nothing was noted.
+    fn search(&self, run: &str) -> Option<Trace>;
+
     /// Takes over a job of a worker that died; it can be watched from now on. False if it has ended already.
     fn adopt(&self, run: &str, trace: &Trace) -> bool;
 }

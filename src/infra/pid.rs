@@ -24,6 +24,20 @@ impl Identity {
         (fields.state != "Z").then_some(Identity { pid, started: fields.started, boot })
     }
 
+    /// The process group that was started for a run, as its environment tells.
+    pub fn of_run(run: &str) -> Option<Identity> {
+        let mark = format!("PREFECT__FLOW_RUN_ID={run}");
+        let listed = fs::read_dir("/proc").ok()?;
+        let pids = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let mut ours = pids.filter(|pid| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            Fields::read(&stat).is_some_and(|fields| fields.group == *pid)
+                && environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+        });
+        Identity::of(ours.next()?)
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
         Identity::of(self.pid).as_ref() == Some(self)
@@ -32,6 +46,7 @@ impl Identity {
 
 struct Fields {
     state: String,
+    group: i32,
     started: u64,
 }
 
@@ -40,7 +55,8 @@ impl Fields {
     fn read(stat: &str) -> Option<Fields> {
         let (_, rest) = stat.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
-        Some(Fields { state: (*fields.first()?).to_owned(), started: fields.get(19)?.parse().ok()? })
+        let group = fields.get(2)?.parse().ok()?;
+        Some(Fields { state: (*fields.first()?).to_owned(), group, started: fields.get(19)?.parse().ok()? })
     }
 }
 

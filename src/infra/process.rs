@@ -36,7 +36,8 @@ const WHERE: &str = "import importlib.util as u, sys; s = u.find_spec('prefect')
 pub struct Python {
     /// The program.
     pub program: PathBuf,
-    found: OnceCell<bool>,
+    /// The directory of its Prefect, if that prepares workspaces itself (as since 3.8).
+    found: OnceCell<Option<PathBuf>>,
 }
 
 impl Python {
@@ -45,8 +46,8 @@ impl Python {
         Python { program, found: OnceCell::new() }
     }
 
-    /// Whether its Prefect prepares workspaces itself (as since 3.8), or leaves that to the engine.
-    async fn has_supervisor(&self) -> Result<bool, InfraError> {
+    /// The directory of its Prefect; none if that leaves preparing workspaces to the engine.
+    async fn package(&self) -> Result<Option<PathBuf>, InfraError> {
         let found = self.found.get_or_try_init(|| async {
             let program = self.program.display();
             let asked = Command::new(&self.program).args(["-c", WHERE]).stdin(Stdio::null()).output().await;
@@ -57,9 +58,11 @@ impl Python {
                     "`{program}` has no Prefect; name a Python that has it with `--python`"
                 )));
             }
-            Ok(Path::new(&package).join("runner/_workspace_supervisor.py").is_file())
+            let package = PathBuf::from(package);
+            let supervises = package.join("runner/_workspace_supervisor.py").is_file();
+            Ok(supervises.then_some(package))
         });
-        found.await.copied()
+        found.await.cloned()
     }
 }
 
@@ -147,16 +150,17 @@ impl Process {
         workspace: &Workspace,
         streams: bool,
     ) -> Result<tokio::process::Child, InfraError> {
-        let words = match &job.command {
-            Some(words) => words.clone(),
-            None => self.own_command(job, workspace).await?,
+        let mut environment = self.environment_of(job);
+        let (words, directory) = match &job.command {
+            Some(words) => (words.clone(), workspace.root.clone()),
+            None => self.own_command(job, workspace, &mut environment).await?,
         };
         let Some((program, arguments)) = words.split_first() else {
             return Err(InfraError::Start("the command of the job is empty".to_owned()));
         };
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&workspace.root).env_clear();
-        for (name, value) in self.environment_of(job) {
+        command.args(arguments).current_dir(directory).env_clear();
+        for (name, value) in environment {
             if let Some(text) = value.reveal_str() {
                 command.env(name, text);
             }
@@ -166,17 +170,27 @@ impl Process {
         command.spawn().map_err(|error| InfraError::Start(format!("`{program}` cannot be started: {error}")))
     }
 
-    /// What starts the engine where no command is configured.
-    async fn own_command(&self, job: &JobSpec, workspace: &Workspace) -> Result<Vec<String>, InfraError> {
+    /// What starts the engine where no command is configured, and where.
+    async fn own_command(
+        &self,
+        job: &JobSpec,
+        workspace: &Workspace,
+        environment: &mut BTreeMap<String, Secret>,
+    ) -> Result<(Vec<String>, PathBuf), InfraError> {
         let python = self.python.program.display().to_string();
         let words = |rest: &[&str]| {
             std::iter::once(python.clone()).chain(rest.iter().map(|word| (*word).to_owned())).collect::<Vec<_>>()
         };
-        if !self.python.has_supervisor().await? {
-            return Ok(words(&["-m", "prefect.engine"]));
+        let Some(package) = self.python.package().await? else {
+            return Ok((words(&["-m", "prefect.engine"]), workspace.root.clone()));
+        };
+        if let Some(code) = &job.ready {
+            let bootstrap = package.join("runner/_workspace_runtime_bootstrap.py").display().to_string();
+            let directory = workspace.ready(code, environment, words(&[&bootstrap, "hook"]))?;
+            return Ok((words(&["-m", "prefect.engine"]), directory));
         }
         let told = workspace.instruct(&job.run)?.display().to_string();
-        Ok(words(&["-m", "prefect.runner._workspace_supervisor", &told]))
+        Ok((words(&["-m", "prefect.runner._workspace_supervisor", &told]), workspace.root.clone()))
     }
 
     /// The worker's environment, its settings, and the job's own; what was configured goes last, but before the
@@ -303,6 +317,11 @@ impl Infrastructure for Process {
 
     fn trace(&self, run: &str) -> Option<Trace> {
         self.job(run).ok().map(|job| job.trace.clone())
+    }
+
+    fn search(&self, run: &str) -> Option<Trace> {
+        let process = Identity::of_run(run)?;
+        Some(Trace { handle: RunHandle(process.pid.to_string()), process: Some(process), workspace: None })
     }
 
     fn adopt(&self, run: &str, trace: &Trace) -> bool {

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::error::InfraError;
+use crate::model::Secret;
+use crate::model::job::ReadyCode;
 
 /// No hook needs longer.
 const HOOK_PATIENCE: Duration = Duration::from_secs(3600);
@@ -73,6 +75,37 @@ impl Workspace {
         });
         private(&path, &told).map_err(|error| InfraError::Start(format!("`{}`: {error}", path.display())))?;
         Ok(path)
+    }
+
+    /// Does the supervisor's work for code that is there already: tells the engine, and notes what hooks need. The
+    /// directory to start in.
+    ///
+    /// # Errors
+    /// One sentence if the directory is gone or the notes cannot be written.
+    pub fn ready(
+        &self,
+        code: &ReadyCode,
+        environment: &mut BTreeMap<String, Secret>,
+        hooks: Vec<String>,
+    ) -> Result<PathBuf, InfraError> {
+        let failed = |error: std::io::Error| InfraError::Start(format!("`{}`: {error}", code.directory.display()));
+        let directory = code.directory.canonicalize().map_err(failed)?;
+        let before = environment.get("PYTHONPATH").and_then(Secret::reveal_str).filter(|paths| !paths.is_empty());
+        let here = directory.display().to_string();
+        let paths = before.map_or_else(|| here.clone(), |paths| format!("{here}:{paths}"));
+        environment.insert("PYTHONPATH".to_owned(), Secret::text(paths));
+        environment.insert("PREFECT__FLOW_ENTRYPOINT".to_owned(), Secret::text(code.entrypoint.clone()));
+        let told: BTreeMap<&String, &str> =
+            environment.iter().filter_map(|(name, value)| Some((name, value.reveal_str()?))).collect();
+        let manifest = json!({
+            "working_directory": directory,
+            "project_root": null,
+            "runtime_entrypoint": code.entrypoint,
+            "hook_command": hooks,
+            "environment": told,
+        });
+        private(&self.manifest(), &manifest).map_err(failed)?;
+        Ok(directory)
     }
 
     /// Where the supervisor says where and how the engine runs.

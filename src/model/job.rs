@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +22,19 @@ pub struct JobSpec {
     pub env: BTreeMap<String, Secret>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Where its code is, if no step has to bring it.
+    pub ready: Option<ReadyCode>,
     /// What only this type of infrastructure knows, as JSON with its secrets.
     pub config: BTreeMap<String, Tree>,
+}
+
+/// Code that is where it runs already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyCode {
+    /// The directory that the run begins in.
+    pub directory: PathBuf,
+    /// What is run there: `file.py:flow`.
+    pub entrypoint: String,
 }
 
 /// What finds a running job again: Prefect's `infrastructure_pid`, in its very spelling.

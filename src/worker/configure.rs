@@ -12,7 +12,7 @@ use crate::render::{Blocks, fill_blocks, fill_variables, references};
 use crate::steps::words;
 
 /// The version of Prefect that we stand in for, as labels tell it.
-const VERSION: &str = "3.8.8";
+pub(super) const VERSION: &str = "3.8.8";
 
 /// What the API says of a run and its relatives.
 pub(super) struct Relatives {
@@ -46,14 +46,17 @@ pub(super) async fn job(worker: &Worker, relatives: &Relatives) -> Result<JobSpe
     let command = configuration.command.take();
     configuration.prepare(&sealed(&worker.options.settings), &about).map_err(said)?;
     let command = command.map(|line| words::split(&line)).transpose().map_err(|error| format!("`command`: {error}"))?;
-    Ok(JobSpec {
+    let mut job = JobSpec {
         run: relatives.run["id"].as_str().unwrap_or_default().to_owned(),
         name: configuration.name.unwrap_or_default(),
         command,
         env: configuration.env.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect(),
         labels: configuration.labels,
+        ready: None,
         config: configuration.rest.into_iter().collect(),
-    })
+    };
+    job.ready = super::ready::code(worker, &relatives.deployment, &job);
+    Ok(job)
 }
 
 fn said(error: impl std::fmt::Display) -> String {

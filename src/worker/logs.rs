@@ -48,6 +48,11 @@ impl Logs {
 
     /// Keeps a message about a run.
     pub fn add(&self, run: &str, level: Level, message: &str) {
+        self.add_as("prefect.flow_runs.worker", run, level, message);
+    }
+
+    /// The same under the name of another logger.
+    pub fn add_as(&self, logger: &str, run: &str, level: Level, message: &str) {
         if !self.wanted {
             return;
         }
@@ -56,7 +61,7 @@ impl Logs {
             waiting.pop_front();
         }
         waiting.push_back(json!({
-            "name": "prefect.flow_runs.worker",
+            "name": logger,
             "level": level as i32,
             "message": cut(message),
             "timestamp": jiff::Timestamp::now().to_string(),

@@ -8,24 +8,32 @@
 //! Whether a run completed or failed is its own word. We say Pending, and of what it cannot say itself: Crashed and
 //! Cancelled. The failure of one run, one request or one socket ends no loop.
 
+mod adopt;
 mod cancel;
+mod channel;
 mod configure;
 mod error;
+mod events;
 mod flights;
+mod health;
+mod journal;
 mod listen;
 mod logs;
 mod options;
 mod patience;
 mod poll;
 mod pool;
+mod ready;
 mod report;
 mod supervise;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::WorkerError;
@@ -33,7 +41,9 @@ pub use options::Options;
 
 use crate::api::Api;
 use crate::infra::Infrastructure;
+use events::Events;
 use flights::Flights;
+use journal::Journal;
 use logs::Logs;
 
 /// What a worker did, for its last words.
@@ -55,6 +65,8 @@ struct Worker {
     pool: RwLock<Arc<Value>>,
     place: Arc<dyn Infrastructure>,
     logs: Logs,
+    events: Events,
+    journal: Journal,
     flights: Flights,
     /// How many runs it may have at once.
     slots: Option<Arc<Semaphore>>,
@@ -62,8 +74,14 @@ struct Worker {
     wake: Notify,
     /// Something may be to be cancelled: ask now.
     ask: Notify,
+    /// Whether the workers' channel is open.
+    channel: AtomicBool,
     /// Whether the server's events come in.
     hears: AtomicBool,
+    /// When it began.
+    begun: Instant,
+    /// When it last polled, in milliseconds since it began.
+    polled: AtomicU64,
     /// Nothing new is taken any more.
     stop: CancellationToken,
     /// The patience with what still runs is over.
@@ -91,31 +109,40 @@ impl Worker {
 /// If there is nothing to work for: a pool that cannot be served, a server that denies.
 pub async fn run(
     api: Api,
-    options: Options,
+    mut options: Options,
     place: Arc<dyn Infrastructure>,
     stop: CancellationToken,
 ) -> Result<Summary, WorkerError> {
     let pool = pool::find(&api, &options, &stop).await?;
+    let (events, told) = Events::new();
+    let health = options.health.take();
     let worker = Arc::new(Worker {
         name: options.name.clone(),
         pool: RwLock::new(Arc::new(pool)),
         place,
         logs: Logs::new(api.clone(), options.logs_to_api),
+        events,
+        journal: Journal::new(options.journal.clone()),
+        begun: Instant::now(),
+        polled: AtomicU64::new(0),
         flights: Flights::default(),
         slots: options.limit.map(|limit| Arc::new(Semaphore::new(limit))),
         wake: Notify::new(),
         ask: Notify::new(),
+        channel: AtomicBool::new(false),
         hears: AtomicBool::new(false),
         ending: CancellationToken::new(),
         stop,
         api,
         options,
     });
-    let loops = Loops::start(&worker);
+    let loops = Loops::start(&worker, told, health);
+    let started = worker.tell_of_itself("prefect.worker.started", None);
     worker.say(&format!("Worker '{}' started!", worker.name));
     let summary = poll::run(&worker).await;
+    worker.tell_of_itself("prefect.worker.stopped", Some(&started));
+    tokio::join!(worker.logs.flush(), worker.events.flush());
     loops.end().await;
-    worker.logs.flush().await;
     worker.say(&format!("Worker '{}' stopped!", worker.name));
     Ok(summary)
 }
@@ -127,13 +154,20 @@ struct Loops {
 }
 
 impl Loops {
-    fn start(worker: &Arc<Worker>) -> Loops {
+    fn start(worker: &Arc<Worker>, told: mpsc::Receiver<Value>, health: Option<TcpListener>) -> Loops {
         let over = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(over.clone().run_until_cancelled_owned(channel::keep_open(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(pool::keep_alive(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(listen::keep_listening(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(cancel::keep_asking(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(logs::keep_sending(worker.clone())).map_to_unit());
+        tasks.spawn(over.clone().run_until_cancelled_owned(adopt::keep_adopting(worker.clone())).map_to_unit());
+        tasks.spawn(over.clone().run_until_cancelled_owned(events::keep_emitting(worker.clone(), told)).map_to_unit());
+        if let Some(listener) = health {
+            let answering = health::keep_answering(worker.clone(), listener);
+            tasks.spawn(over.clone().run_until_cancelled_owned(answering).map_to_unit());
+        }
         Loops { tasks, over }
     }
 

@@ -1,9 +1,11 @@
 //! `Options`: what a worker is told on the command line and by settings.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::model::Secret;
 
@@ -35,6 +37,10 @@ pub struct Options {
     pub drain: Duration,
     /// Whether what it has to say about runs is stored among their logs.
     pub logs_to_api: bool,
+    /// Where it keeps note of the runs it has.
+    pub journal: PathBuf,
+    /// Where somebody may ask whether it is well.
+    pub health: Option<TcpListener>,
     /// Its own environment, for `{{ $NAME }}` in templates.
     pub environment: BTreeMap<String, Secret>,
     /// Its settings as environment variables, which runs get.

@@ -1,6 +1,7 @@
 //! Polling: asks for what is due, takes as much as fits, and asks again when a place is free or something happened.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -93,6 +94,8 @@ impl Polling<'_> {
         let before = Timestamp::now() + options.prefetch;
         match self.worker.api.due_runs(&options.pool, &options.queues, before).await {
             Ok(runs) => {
+                let begun = u64::try_from(self.worker.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.worker.polled.store(begun, Ordering::Relaxed);
                 self.told = None;
                 self.take(runs);
                 true

@@ -1,6 +1,8 @@
 //! The pool: found or made at the start, and told now and then that this worker lives.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +15,9 @@ use crate::api::{Api, ApiError};
 const USUAL: &str = "process";
 /// What Prefect gives a pool of that type.
 const TEMPLATE: &str = include_str!("../../templates/pools/process.json");
+
+/// So long the workers' channel has to open before requests do its work.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// The pool as the server has it. One that does not exist is made; a server that does not answer is waited for.
 ///
@@ -85,24 +90,30 @@ async fn fill_template(api: &Api, options: &Options, mut pool: Value) -> Result<
     Ok(pool)
 }
 
-fn template(options: &Options) -> Value {
+pub(super) fn template(options: &Options) -> Value {
     let usual = || serde_json::from_str(TEMPLATE).expect("our own templates are JSON");
     options.template.clone().unwrap_or_else(usual)
 }
 
-/// Reads the pool and gives a sign of life, again and again.
+/// Reads the pool and gives a sign of life, again and again, while the workers' channel does not.
 pub(super) async fn keep_alive(worker: Arc<Worker>) {
     let seconds = worker.options.heartbeat.as_secs().max(1);
+    tokio::time::sleep(HEAD_START).await;
     loop {
-        let told = worker.api.worker_heartbeat(&worker.options.pool, &worker.name, seconds).await;
-        if let Err(error) = told {
-            tracing::warn!(%error, "no sign of life could be given");
+        if !worker.channel.load(Ordering::Relaxed) {
+            sign_of_life(&worker, seconds).await;
         }
         tokio::time::sleep(about(worker.options.heartbeat)).await;
-        match worker.api.work_pool(&worker.options.pool).await {
-            Ok(Some(pool)) => worker.see_pool(pool),
-            Ok(None) => tracing::warn!(pool = worker.options.pool, "the work pool is gone"),
-            Err(error) => tracing::warn!(%error, "the work pool could not be read"),
-        }
+    }
+}
+
+async fn sign_of_life(worker: &Worker, seconds: u64) {
+    match worker.api.work_pool(&worker.options.pool).await {
+        Ok(Some(pool)) => worker.see_pool(pool),
+        Ok(None) => tracing::warn!(pool = worker.options.pool, "the work pool is gone"),
+        Err(error) => tracing::warn!(%error, "the work pool could not be read"),
+    }
+    if let Err(error) = worker.api.worker_heartbeat(&worker.options.pool, &worker.name, seconds).await {
+        tracing::warn!(%error, "no sign of life could be given");
     }
 }

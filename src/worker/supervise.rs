@@ -9,12 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::configure::{self, Relatives};
+use super::journal::{Entry, Held};
 use super::logs::Level;
+use super::ready;
 use super::report::is_final;
 use crate::api::{Proposal, Verdict};
 use crate::infra::{HookKind, InfraError};
-use crate::model::RunExit;
 use crate::model::job::meaning;
+use crate::model::{RunExit, RunHandle};
 
 /// So long a run that is cancelled may take to end by itself (Prefect's worker grants the same).
 const GRACE: Duration = Duration::from_secs(30);
@@ -29,90 +31,132 @@ pub(super) async fn fly(
     cancel: CancellationToken,
     permit: Option<OwnedSemaphorePermit>,
 ) {
-    if let Some(relatives) = claim(&worker, run, &id).await {
-        if launch(&worker, &relatives, &id).await {
-            attend(&worker, &relatives, &id, &cancel).await;
+    let mut flight = Flight::begin(&worker, id.clone()).await;
+    if let Some(relatives) = flight.claim(run).await {
+        if let Some(handle) = flight.launch(&relatives).await {
+            let event = worker.tell_of_run("prefect.worker.submitted-flow-run", &relatives, None, None);
+            let code = attend(&worker, &id, &cancel).await;
+            let end = Some((handle.0.as_str(), code));
+            worker.tell_of_run("prefect.worker.executed-flow-run", &relatives, end, Some(&event));
         }
         worker.place.forget(&id).await;
     }
+    flight.held.into_iter().for_each(Held::strike_out);
     worker.flights.land(&id);
     drop(permit);
 }
 
-/// Makes the run ours. `None` if it is not to be, which is no failure: others work here too.
-async fn claim(worker: &Worker, run: Value, id: &str) -> Option<Relatives> {
-    worker.log(id, Level::Info, &format!("Worker '{}' submitting flow run '{id}'", worker.name));
-    let (deployment_id, flow_id) = (run["deployment_id"].as_str(), run["flow_id"].as_str().unwrap_or_default());
-    let deployment = async {
-        match deployment_id {
-            Some(id) => worker.api.deployment_by_id(id).await,
-            None => Ok(Some(Value::Null)),
-        }
-    };
-    let (deployment, flow) = tokio::join!(deployment, worker.api.flow_by_id(flow_id));
-    let (deployment, flow) = match (deployment, flow) {
-        (Ok(deployment), Ok(flow)) => (deployment, flow.unwrap_or_default()),
-        (Err(error), _) | (_, Err(error)) => {
-            worker.say(&format!("flow run '{id}' is left for later: {error}"));
-            return None;
-        }
-    };
-    let Some(deployment) = deployment else {
-        let missing = deployment_id.unwrap_or_default();
-        worker.cancelled(id, &format!("Deployment {missing} no longer exists, cancelled run.")).await;
-        return None;
-    };
-    match worker.insist(id, &Proposal::of("PENDING", "Pending")).await {
-        Ok(Verdict::Accepted) => Some(Relatives { run, deployment, flow }),
-        Ok(Verdict::Rejected { kind, .. }) if kind == "PENDING" => Some(Relatives { run, deployment, flow }),
-        Ok(Verdict::Rejected { kind, .. }) => {
-            let text = format!("Aborted submission of flow run '{id}': Server returned a non-pending state '{kind}'");
-            worker.log(id, Level::Info, &text);
-            None
-        }
-        Ok(Verdict::Aborted { reason }) => {
-            let text = format!("Aborted submission of flow run '{id}'. Server sent an abort signal: {reason}");
-            worker.log(id, Level::Info, &text);
-            None
-        }
-        Ok(Verdict::Wait { .. }) => None,
-        Err(error) => {
-            worker.say(&format!("Failed to update state of flow run '{id}': {error}"));
-            None
-        }
-    }
+/// A run on its way to its process.
+struct Flight<'a> {
+    worker: &'a Worker,
+    id: String,
+    pending: Proposal,
+    submitting: Proposal,
+    /// Its entry in the journal, unless the disk did not take it.
+    held: Option<Held>,
 }
 
-/// Starts the run's infrastructure; false if that failed and was reported.
-async fn launch(worker: &Worker, relatives: &Relatives, id: &str) -> bool {
-    let name = relatives.run["name"].as_str().unwrap_or(id);
-    let job = match configure::job(worker, relatives).await {
-        Ok(job) => job,
-        Err(error) => {
-            worker.log(id, Level::Error, &format!("Failed to submit flow run '{name}' to infrastructure. {error}"));
-            worker.crashed(id, &format!("Failed to submit flow run to infrastructure: {error}")).await;
-            return false;
-        }
-    };
-    let labels = labels(worker);
-    let submitting = Proposal::of("PENDING", "Submitting");
-    let (labelled, _) = tokio::join!(worker.api.label_run(id, &labels), worker.api.propose(id, &submitting));
-    if let Err(error) = labelled {
-        tracing::warn!(run = id, %error, "the run got no labels");
+impl<'a> Flight<'a> {
+    async fn begin(worker: &'a Worker, id: String) -> Flight<'a> {
+        worker.log(&id, Level::Info, &format!("Worker '{}' submitting flow run '{id}'", worker.name));
+        let (pending, submitting) = (Proposal::of("PENDING", "Pending"), Proposal::of("PENDING", "Submitting"));
+        let mut flight = Flight { worker, id, pending, submitting, held: None };
+        flight.note().await;
+        flight
     }
-    let handle = match worker.place.start(&job).await {
-        Ok(handle) => handle,
-        Err(error) => {
-            worker.log(id, Level::Error, &format!("Flow run '{id}' could not start: {error}"));
-            worker.crashed(id, &format!("Flow run could not start: {error}")).await;
-            return false;
+
+    /// Notes in the journal how far it is.
+    async fn note(&mut self) {
+        let entry = Entry {
+            api: self.worker.api.connection().url.clone(),
+            pool: self.worker.options.pool.clone(),
+            run: self.id.clone(),
+            claims: vec![self.pending.id().to_owned(), self.submitting.id().to_owned()],
+            trace: self.worker.place.trace(&self.id),
+        };
+        let journal = self.worker.journal.clone();
+        match tokio::task::spawn_blocking(move || journal.note(&entry)).await {
+            Ok(Ok(held)) => self.held = Some(held),
+            Ok(Err(error)) => tracing::warn!(%error, "the run cannot be noted: if this worker dies, it is not found"),
+            Err(error) => tracing::warn!(%error, "the run was not noted"),
         }
-    };
-    if let Err(error) = worker.api.set_infrastructure(id, &handle.0).await {
-        tracing::warn!(run = id, %error, "the server does not know the run's infrastructure");
     }
-    worker.log(id, Level::Info, &format!("Flow run '{name}' submitted to infrastructure"));
-    true
+
+    /// Makes the run ours. `None` if it is not to be, which is no failure: others work here too.
+    async fn claim(&self, run: Value) -> Option<Relatives> {
+        let (worker, id) = (self.worker, self.id.as_str());
+        let (deployment_id, flow_id) = (run["deployment_id"].as_str(), run["flow_id"].as_str().unwrap_or_default());
+        let deployment = async {
+            match deployment_id {
+                Some(id) => worker.api.deployment_by_id(id).await,
+                None => Ok(Some(Value::Null)),
+            }
+        };
+        let (deployment, flow) = match tokio::join!(deployment, worker.api.flow_by_id(flow_id)) {
+            (Ok(deployment), Ok(flow)) => (deployment, flow.unwrap_or_default()),
+            (Err(error), _) | (_, Err(error)) => {
+                worker.say(&format!("flow run '{id}' is left for later: {error}"));
+                return None;
+            }
+        };
+        let Some(deployment) = deployment else {
+            let missing = deployment_id.unwrap_or_default();
+            worker.cancelled(id, &format!("Deployment {missing} no longer exists, cancelled run.")).await;
+            return None;
+        };
+        let refused = match worker.insist(id, &self.pending).await {
+            Ok(Verdict::Accepted) => return Some(Relatives { run, deployment, flow }),
+            Ok(Verdict::Rejected { kind, .. }) => format!("Server returned a non-pending state '{kind}'"),
+            Ok(Verdict::Aborted { reason }) => format!("Server sent an abort signal: {reason}"),
+            Ok(Verdict::Wait { .. }) => return None,
+            Err(error) => {
+                worker.say(&format!("Failed to update state of flow run '{id}': {error}"));
+                return None;
+            }
+        };
+        worker.log(id, Level::Info, &format!("Aborted submission of flow run '{id}': {refused}"));
+        None
+    }
+
+    /// Starts the run's infrastructure; `None` if that failed and was reported.
+    async fn launch(&mut self, relatives: &Relatives) -> Option<RunHandle> {
+        let (worker, id) = (self.worker, self.id.clone());
+        let name = relatives.run["name"].as_str().unwrap_or(&id);
+        let job = match configure::job(worker, relatives).await {
+            Ok(job) => job,
+            Err(error) => {
+                worker.log(
+                    &id,
+                    Level::Error,
+                    &format!("Failed to submit flow run '{name}' to infrastructure. {error}"),
+                );
+                worker.crashed(&id, &format!("Failed to submit flow run to infrastructure: {error}")).await;
+                return None;
+            }
+        };
+        let labels = labels(worker);
+        let (labelled, _) = tokio::join!(worker.api.label_run(&id, &labels), worker.api.propose(&id, &self.submitting));
+        if let Err(error) = labelled {
+            tracing::warn!(run = id, %error, "the run got no labels");
+        }
+        let handle = match worker.place.start(&job).await {
+            Ok(handle) => handle,
+            Err(error) => {
+                worker.log(&id, Level::Error, &format!("Flow run '{id}' could not start: {error}"));
+                worker.crashed(&id, &format!("Flow run could not start: {error}")).await;
+                return None;
+            }
+        };
+        if job.ready.is_some() {
+            ready::tell(worker, relatives, &id);
+        }
+        self.note().await;
+        if let Err(error) = worker.api.set_infrastructure(&id, &handle.0).await {
+            tracing::warn!(run = id, %error, "the server does not know the run's infrastructure");
+        }
+        worker.log(&id, Level::Info, &format!("Flow run '{name}' submitted to infrastructure"));
+        Some(handle)
+    }
 }
 
 fn labels(worker: &Worker) -> Value {
@@ -132,40 +176,46 @@ enum Turn {
     Stop,
 }
 
-/// Waits for the end of a run, or brings it about, and reports what the run cannot say itself.
-async fn attend(worker: &Worker, relatives: &Relatives, id: &str, cancel: &CancellationToken) {
-    let mut watched = worker.place.watch(id);
+/// Waits for the end of a run, or brings it about, and reports what the run cannot say itself. The code that its
+/// process is said to have ended with.
+pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken) -> i32 {
     let turn = tokio::select! {
-        exit = &mut watched => Turn::Ended(exit),
+        exit = worker.place.watch(id) => Turn::Ended(exit),
         () = cancel.cancelled() => Turn::Cancel,
         () = worker.ending.cancelled() => Turn::Stop,
     };
-    drop(watched);
     match turn {
-        Turn::Ended(Ok(exit)) => ended(worker, relatives, id, exit).await,
-        Turn::Ended(Err(error)) => worker.log(id, Level::Error, &format!("Lost flow run '{id}': {error}")),
-        Turn::Cancel => end_cancelled(worker, id).await,
+        Turn::Ended(Ok(exit)) => ended(worker, id, exit).await,
+        Turn::Ended(Err(error)) => {
+            worker.log(id, Level::Error, &format!("Lost flow run '{id}': {error}"));
+            -1
+        }
+        Turn::Cancel => {
+            end_cancelled(worker, id).await;
+            0
+        }
         Turn::Stop => {
             if let Err(error) = worker.place.stop(id, LAST_GRACE).await {
                 tracing::warn!(run = id, %error, "the run could not be ended");
             }
-            worker.crashed(id, "Flow run was ended: its worker stopped.").await;
+            report_lost(worker, id, "Flow run was ended: its worker stopped.").await;
+            -15
         }
     }
 }
 
 /// Reports an end of which the engine has not said anything.
-async fn ended(worker: &Worker, relatives: &Relatives, id: &str, exit: RunExit) {
+async fn ended(worker: &Worker, id: &str, exit: RunExit) -> i32 {
     let code = match exit {
         RunExit { concluded: true, .. } => 0,
         RunExit { code: Some(code), .. } => code,
         RunExit { code: None, .. } => {
-            worker.crashed(id, "Flow run process ended while no worker watched it.").await;
-            return;
+            report_lost(worker, id, "Flow run process ended while no worker watched it.").await;
+            return 0;
         }
     };
     if code == 0 {
-        return;
+        return code;
     }
     let meaning = meaning(code);
     let message = format!("Process exited with status code: {code}. {}", meaning.explanation);
@@ -175,7 +225,21 @@ async fn ended(worker: &Worker, relatives: &Relatives, id: &str, exit: RunExit) 
         run_hooks(worker, HookKind::Crashed, id, "CRASHED").await;
     }
     worker.log(id, Level::Info, meaning.resolution);
-    let _ = relatives;
+    code
+}
+
+/// Reports a run whose process is gone, whatever its end was, unless it has said itself how it goes on.
+async fn report_lost(worker: &Worker, id: &str, message: &str) {
+    let kind = match worker.api.flow_run(id).await {
+        Ok(Some(run)) => run["state"]["type"].as_str().unwrap_or_default().to_owned(),
+        Ok(None) => return,
+        Err(_) => String::new(),
+    };
+    match kind.as_str() {
+        "CANCELLING" => worker.cancelled(id, "Flow run was cancelled successfully.").await,
+        "PENDING" | "RUNNING" | "" => drop(worker.crashed(id, message).await),
+        _ => {}
+    }
 }
 
 /// Ends a run that is to be cancelled.

@@ -26,6 +26,7 @@ mod hosts;
 mod impact;
 mod imports;
 mod init;
+mod job_templates;
 mod json_mode;
 mod kinds;
 mod leaving;

@@ -2,4 +2,5 @@
 
 mod compare;
 mod ends;
+mod lives;
 mod site;

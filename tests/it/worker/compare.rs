@@ -24,7 +24,7 @@ fn left(site: &Site, case: &'static str, run: &str) -> Left {
     site.end(run);
     let now = site.read(run);
     // What was stored last arrives last.
-    let lost = now["state"]["message"].as_str().unwrap_or_default().starts_with("Process exited");
+    let lost = now["state"]["name"] == "Crashed";
     let farewell = if lost { "submitted to infrastructure" } else { "Finished in state" };
     assert!(wait_for(|| site.logs(run).iter().any(|log| log.2.contains(farewell)).then_some(())).is_some());
     let names = Regex::new(r"'[a-z]+-[a-z]+'|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|http://\S+|/tmp/\S+").unwrap();
@@ -34,7 +34,7 @@ fn left(site: &Site, case: &'static str, run: &str) -> Left {
     };
     let of_worker = |text: &str| text.starts_with("Worker '") || text.ends_with("submitted to infrastructure");
     // A process that is lost takes its last words with it, or does not.
-    let of_engine = |text: &str| !(lost && (text.starts_with("Beginning") || text.starts_with("View at")));
+    let of_engine = |text: &str| !lost || text.to_lowercase().contains("deployment");
     let wanted = |log: &(String, i64, String)| (log.0 == "prefect.flow_runs" && of_engine(&log.2)) || of_worker(&log.2);
     let mut logs: Vec<(String, i64, String)> =
         site.logs(run).into_iter().filter(wanted).map(|(name, level, text)| (name, level, plain(&text))).collect();

@@ -1,0 +1,97 @@
+//! Adoption: what a worker of this machine left when it died is taken over, or truthfully reported.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::journal::{Entry, Held};
+use super::patience::Patience;
+use super::supervise;
+use super::{Worker, report};
+use crate::infra::Trace;
+
+/// How often it is looked for what others left.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Looks for what dead workers left, now and then, and takes it through to its end.
+pub(super) async fn keep_adopting(worker: Arc<Worker>) {
+    let mut runs = JoinSet::new();
+    loop {
+        for (entry, held) in worker.journal.orphans(&worker.api.connection().url, &worker.options.pool) {
+            if let Some(cancel) = worker.flights.board(&entry.run) {
+                runs.spawn(adopt(worker.clone(), entry, held, cancel));
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            Some(_) = runs.join_next() => {}
+        }
+    }
+}
+
+async fn adopt(worker: Arc<Worker>, entry: Entry, held: Held, cancel: CancellationToken) {
+    let id = entry.run.clone();
+    if let Some(run) = read(&worker, &id).await
+        && !report::is_final(&run)
+    {
+        take_over(&worker, &entry, &run, &cancel).await;
+        worker.place.forget(&id).await;
+    }
+    held.strike_out();
+    worker.flights.land(&id);
+}
+
+/// The run as the server has it; none if it is gone.
+async fn read(worker: &Worker, id: &str) -> Option<Value> {
+    let mut patience = Patience::default();
+    loop {
+        match worker.api.flow_run(id).await {
+            Ok(run) => return run,
+            Err(error) => tracing::info!(run = id, %error, "a run that was left cannot be read yet"),
+        }
+        tokio::time::sleep(patience.next()).await;
+    }
+}
+
+async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &CancellationToken) {
+    let id = &entry.run;
+    let kind = run["state"]["type"].as_str().unwrap_or_default();
+    if !matches!(kind, "PENDING" | "RUNNING" | "CANCELLING") {
+        return;
+    }
+    let trace = entry.trace.clone().or_else(|| worker.place.search(id));
+    let told = run["infrastructure_pid"].as_str();
+    if !is_ours(entry, trace.as_ref(), run, told) {
+        return;
+    }
+    let Some(trace) = trace else {
+        worker.crashed(id, "The worker that had taken this flow run died before it had started it.").await;
+        return;
+    };
+    if worker.place.adopt(id, &trace) {
+        worker.say(&format!("Adopted flow run '{id}', whose worker died"));
+        if told.is_none() {
+            let _ = worker.api.set_infrastructure(id, &trace.handle.0).await;
+        }
+        if kind == "CANCELLING" {
+            cancel.cancel();
+        }
+    }
+    supervise::attend(worker, id, cancel).await;
+}
+
+/// Whether the run is still the one that the dead worker had: others may have had it since.
+fn is_ours(entry: &Entry, trace: Option<&Trace>, run: &Value, told: Option<&str>) -> bool {
+    match (trace, told) {
+        (Some(trace), Some(told)) => trace.handle.0 == told,
+        (Some(_), None) => true,
+        (None, Some(_)) => false,
+        (None, None) => {
+            let by = run["state"]["state_details"]["transition_id"].as_str();
+            by.is_some_and(|by| entry.claims.iter().any(|claim| claim == by))
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `Events`: what the worker tells the server's event log. Losing one never hurts a run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::Worker;
+use super::configure::Relatives;
+use super::patience::Patience;
+use crate::api::{Socket, SocketError};
+
+/// More are not kept while the server is away.
+const MOST: usize = 1000;
+/// How long the last ones may take at the end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Where events go.
+pub(super) struct Events {
+    to: mpsc::Sender<Value>,
+    /// How many have not arrived yet.
+    open: AtomicUsize,
+}
+
+impl Events {
+    /// A way for events, and its end.
+    pub fn new() -> (Events, mpsc::Receiver<Value>) {
+        let (to, from) = mpsc::channel(MOST);
+        (Events { to, open: AtomicUsize::new(0) }, from)
+    }
+
+    /// Gives what was told a moment to arrive.
+    pub async fn flush(&self) {
+        let arrived = async {
+            while self.open.load(Ordering::Relaxed) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, arrived).await;
+    }
+}
+
+/// Sends events until it is dropped; where the server takes none, they go nowhere.
+pub(super) async fn keep_emitting(worker: Arc<Worker>, mut from: mpsc::Receiver<Value>) {
+    let mut patience = Patience::default();
+    let mut kept: Option<Value> = None;
+    loop {
+        if kept.is_none() {
+            kept = from.recv().await;
+        }
+        match emit(&worker, &mut kept, &mut from).await {
+            Ok(()) => return,
+            Err(SocketError::Refused(_)) => {
+                tracing::info!("the server takes no events");
+                while from.recv().await.is_some() {}
+                return;
+            }
+            Err(error) => tracing::info!(%error, "events wait"),
+        }
+        tokio::time::sleep(patience.next()).await;
+    }
+}
+
+/// Sends one after another over one connection, each with a confirmation that it arrived.
+async fn emit(worker: &Worker, kept: &mut Option<Value>, from: &mut mpsc::Receiver<Value>) -> Result<(), SocketError> {
+    let mut socket: Socket = worker.api.socket("/events/in").await?;
+    loop {
+        if let Some(event) = kept {
+            socket.send(event).await?;
+            socket.confirm().await?;
+            *kept = None;
+            worker.events.open.fetch_sub(1, Ordering::Relaxed);
+        }
+        tokio::select! {
+            next = from.recv() => match next {
+                Some(event) => *kept = Some(event),
+                None => {
+                    socket.close().await;
+                    return Ok(());
+                }
+            },
+            // Nothing ever comes: this notices a connection that is lost.
+            heard = socket.next() => drop(heard?),
+        }
+    }
+}
+
+impl Worker {
+    /// Tells that the worker started or stopped; the id of the event.
+    pub(super) fn tell_of_itself(&self, name: &str, follows: Option<&str>) -> String {
+        self.emit(name, Vec::new(), follows)
+    }
+
+    /// Tells what it did with a run; the id of the event.
+    pub(super) fn tell_of_run(
+        &self,
+        name: &str,
+        relatives: &Relatives,
+        end: Option<(&str, i32)>,
+        follows: Option<&str>,
+    ) -> String {
+        let mut tags = BTreeSet::new();
+        let mut related = Vec::new();
+        let objects = [("deployment", &relatives.deployment), ("flow", &relatives.flow), ("flow-run", &relatives.run)];
+        for (kind, object) in objects.into_iter().filter(|(_, object)| object.is_object()) {
+            tags.extend(object["tags"].as_array().into_iter().flatten().filter_map(Value::as_str));
+            related.push(relative(kind, object));
+        }
+        if let (Some((handle, code)), Some(run)) = (end, related.last_mut()) {
+            run["prefect.infrastructure.identifier"] = json!(handle);
+            run["prefect.infrastructure.status-code"] = json!(code.to_string());
+        }
+        let tag =
+            |tag: &str| json!({"prefect.resource.id": format!("prefect.tag.{tag}"), "prefect.resource.role": "tag"});
+        related.extend(tags.into_iter().map(tag));
+        self.emit(name, related, follows)
+    }
+
+    fn emit(&self, name: &str, mut related: Vec<Value>, follows: Option<&str>) -> String {
+        let pool = self.pool();
+        related.push(relative("work-pool", &pool));
+        let kind = pool["type"].as_str().unwrap_or_default();
+        self.send_event(json!({
+            "event": name,
+            "resource": {
+                "prefect.resource.id": format!("prefect.worker.{kind}.{}", slug(&self.name)),
+                "prefect.resource.name": self.name,
+                "prefect.version": super::configure::VERSION,
+                "prefect.worker-type": kind,
+            },
+            "related": related,
+            "payload": {},
+            "follows": follows,
+        }))
+    }
+
+    /// Sends an event that lacks only time and id; the id.
+    pub(super) fn send_event(&self, mut event: Value) -> String {
+        let id = uuid::Uuid::new_v4().to_string();
+        event["occurred"] = json!(jiff::Timestamp::now().to_string());
+        event["id"] = json!(id);
+        // A full queue means that the server has been away for long.
+        if self.events.to.try_send(event).is_ok() {
+            self.events.open.fetch_add(1, Ordering::Relaxed);
+        }
+        id
+    }
+}
+
+fn relative(kind: &str, object: &Value) -> Value {
+    let id = object["id"].as_str().unwrap_or_default();
+    json!({
+        "prefect.resource.id": format!("prefect.{kind}.{id}"),
+        "prefect.resource.role": kind,
+        "prefect.resource.name": object["name"],
+    })
+}
+
+/// A name as ids have it: lower case, everything but letters and digits a dash.
+fn slug(name: &str) -> String {
+    let dashed: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_ids() {
+        assert_eq!(slug("ProcessWorker 5D3--x!"), "processworker-5d3-x");
+    }
+}

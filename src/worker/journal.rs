@@ -1,0 +1,137 @@
+//! `Journal`: which runs the workers of this machine have, kept on disk, so that a later one finds what a dead one left.
+//!
+//! One file per run, locked as long as its worker lives: whoever gets the lock knows that the worker is dead, and has
+//! inherited the run.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::infra::Trace;
+
+/// No entry is longer, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// What is kept about one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// The API it belongs to.
+    pub api: String,
+    /// Its pool.
+    pub pool: String,
+    /// Its id.
+    pub run: String,
+    /// The ids of the states that its worker was about to propose: by these its claim is known.
+    pub claims: Vec<String>,
+    /// Where it runs, once it does.
+    pub trace: Option<Trace>,
+}
+
+/// Where entries are kept.
+#[derive(Clone, Debug)]
+pub(super) struct Journal {
+    dir: PathBuf,
+}
+
+/// An entry of ours, until it is struck out or this process ends.
+#[derive(Debug)]
+pub(super) struct Held {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Journal {
+    /// A journal in this directory, which is made when it is needed.
+    pub fn new(dir: PathBuf) -> Journal {
+        Journal { dir }
+    }
+
+    /// Notes a run, in the place of what was noted before.
+    ///
+    /// # Errors
+    /// If the disk does not take it: the run goes on, and is lost to later workers.
+    pub fn note(&self, entry: &Entry) -> std::io::Result<Held> {
+        fs::create_dir_all(&self.dir)?;
+        let draft = self.dir.join(format!(".{}.{}", name(&entry.run), uuid::Uuid::new_v4().simple()));
+        let mut file = File::options().read(true).write(true).create_new(true).open(&draft)?;
+        file.lock()?;
+        file.write_all(serde_json::to_string(entry).unwrap_or_default().as_bytes())?;
+        file.sync_all()?;
+        let path = self.dir.join(format!("{}.json", name(&entry.run)));
+        fs::rename(&draft, &path)?;
+        Ok(Held { path, _lock: file })
+    }
+
+    /// What dead workers left of a pool's runs. It is ours from now on.
+    pub fn orphans(&self, api: &str, pool: &str) -> Vec<(Entry, Held)> {
+        let Ok(listed) = fs::read_dir(&self.dir) else { return Vec::new() };
+        let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
+        let entries = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
+        entries.filter_map(|path| inherit(&path, api, pool)).collect()
+    }
+}
+
+fn inherit(path: &Path, api: &str, pool: &str) -> Option<(Entry, Held)> {
+    let mut file = File::options().read(true).write(true).open(path).ok()?;
+    file.try_lock().ok()?;
+    let mut text = String::new();
+    (&mut file).take(LONGEST).read_to_string(&mut text).ok()?;
+    let entry: Entry = serde_json::from_str(&text).ok()?;
+    // Between opening and locking, its worker may have struck it out, and another noted the same run.
+    let same = {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(path).ok()?.ino() == file.metadata().ok()?.ino()
+    };
+    (same && entry.api == api && entry.pool == pool).then(|| (entry, Held { path: path.to_owned(), _lock: file }))
+}
+
+impl Held {
+    /// The run has ended and was reported.
+    pub fn strike_out(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// An id as the name of a file.
+fn name(run: &str) -> String {
+    run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(run: &str) -> Entry {
+        let text = |text: &str| text.to_owned();
+        Entry { api: text("a"), pool: text("p"), run: text(run), claims: Vec::new(), trace: None }
+    }
+
+    #[test]
+    fn what_is_held_is_nobody_elses() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let journal = Journal::new(dir.path().join("deep"));
+        assert!(journal.orphans("a", "p").is_empty());
+        let (one, two) = (journal.note(&entry("one")).expect("noted"), journal.note(&entry("two")).expect("noted"));
+        assert!(journal.orphans("a", "p").is_empty());
+        drop(one);
+        assert!(journal.orphans("a", "other").is_empty() && journal.orphans("b", "p").is_empty());
+        let mut left = journal.orphans("a", "p");
+        assert_eq!(left.len(), 1);
+        assert!(journal.orphans("a", "p").is_empty(), "it is ours now");
+        let (found, held) = left.remove(0);
+        assert_eq!(found, entry("one"));
+        held.strike_out();
+        two.strike_out();
+        assert_eq!(fs::read_dir(dir.path().join("deep")).expect("it is there").count(), 0);
+    }
+
+    #[test]
+    fn damaged_entries_are_left_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("x.json"), "{").expect("written");
+        fs::write(dir.path().join("y.json"), [0xff, 0xfe]).expect("written");
+        assert!(Journal::new(dir.path().to_owned()).orphans("a", "p").is_empty());
+    }
+}

@@ -1,0 +1,87 @@
+//! How workers live: they are killed and come back, hear of runs at once, miss a queue, answer a health check.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::site::{Site, wait_for};
+use crate::support::server::Server;
+
+#[test]
+fn a_killed_workers_runs_are_adopted_by_the_next() {
+    let site = Site::new(&Server::shared().url, "adopts");
+    let (lives, dies) = (site.run_of("sleeps", json!({"seconds": 25})), site.run_of("killed", json!({"sig": 0})));
+    let mut first = site.worker(&["--name", "first"]);
+    site.until(&lives, &["RUNNING"]);
+    let pid = site.until(&dies, &["RUNNING"])["infrastructure_pid"].as_str().unwrap().to_owned();
+    first.signal("KILL");
+    first.wait();
+    let killed = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+    assert!(killed.success());
+    let mut second = site.worker(&["--name", "second"]);
+    second.says("Adopted flow run");
+    assert_eq!(site.end(&dies)["message"], "Flow run process ended while no worker watched it.");
+    assert_eq!(site.end(&lives)["name"], "Completed");
+    // Its process takes its time to end, and is watched until then.
+    let left = || std::fs::read_dir(site.project.home().join("cache/worker")).unwrap().count();
+    assert!(wait_for(|| (left() == 0).then_some(())).is_some());
+    second.signal("TERM");
+    assert_eq!(second.wait(), Some(0));
+}
+
+#[test]
+fn a_run_that_is_due_is_taken_at_once() {
+    let site = Site::new(&Server::shared().url, "hears");
+    let slow = [("PREFECT_WORKER_QUERY_SECONDS", "600")];
+    let worker = site.worker_with(&[], &slow);
+    worker.says("started!");
+    // The connection for events comes after the first poll.
+    let deployment = site.deploy("hello", json!({}));
+    std::thread::sleep(Duration::from_secs(5));
+    let begun = Instant::now();
+    let run = site.run(&deployment, json!({}));
+    assert!(wait_for(|| (site.states(&run).len() > 1).then_some(())).is_some());
+    eprintln!("created to Pending: {:?}", begun.elapsed());
+    // Polling alone would find it after ten minutes.
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    site.end(&run);
+    // The server stores events now and then.
+    let told = |name: &str| {
+        let filter = json!({"filter": {"event": {"name": [name]}}, "limit": 50});
+        let events = site.http.post("/events/filter", filter)["events"].to_string();
+        events.contains("\"hears\"").then_some(())
+    };
+    for name in ["prefect.worker.started", "prefect.worker.submitted-flow-run", "prefect.worker.executed-flow-run"] {
+        assert!(wait_for(|| told(name)).is_some(), "no event {name}");
+    }
+}
+
+#[test]
+fn a_missing_queue_is_told_and_status_shows_who_works() {
+    let site = Site::new(&Server::shared().url, "told");
+    let worker = site.worker(&["-q", "nowhere", "--name", "asker"]);
+    worker.says("nothing is taken until that exists");
+    let shown = wait_for(|| {
+        let output = site.project.reconcile(&["worker", "status", "-p", "told", "--json"]).exits(0);
+        let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        (told["workers"][0]["name"] == "asker").then_some(told)
+    });
+    assert_eq!(shown.unwrap()["runs"], json!([]));
+    let text = site.project.reconcile(&["worker", "status", "-p", "told"]).exits(0).stdout;
+    assert!(text.contains("asker") && text.contains("no runs"), "{text}");
+}
+
+#[test]
+fn a_pool_is_made_or_refused_and_others_are_not_served() {
+    let site = Site::new(&Server::shared().url, "first-of-all");
+    let start = |args: &[&str]| site.project.reconcile(&[&["worker", "start", "--run-once"], args].concat());
+    let missing = start(&["-p", "made-here", "--no-create-pool-if-not-found"]).exits(1);
+    assert!(missing.stderr.contains("`made-here` does not exist"), "{}", missing.stderr);
+    start(&["-p", "made-here"]).exits(0);
+    let made = site.http.get("/work_pools/made-here");
+    assert_eq!((&made["type"], made["base_job_template"]["variables"].is_object()), (&json!("process"), true));
+    site.http.post("/work_pools/", json!({"name": "pushes", "type": "ecs:push"}));
+    assert!(start(&["-p", "pushes"]).exits(1).stderr.contains("need no worker"));
+    site.http.post("/work_pools/", json!({"name": "pods", "type": "kubernetes"}));
+    assert!(start(&["-p", "pods"]).exits(1).stderr.contains("kubernetes"));
+}
