@@ -663,7 +663,9 @@ pub enum WorkerCommand {
         reconcile worker start -p default -q high -q low --limit 4 --name w1\n  reconcile worker start -p default --run-once")]
     Start(Box<WorkerStartArgs>),
     /// Show the workers of a pool, and the runs they have
-    #[command(after_help = "Examples:\n  reconcile worker status --pool default\n  reconcile worker status -p default --json")]
+    #[command(
+        after_help = "Examples:\n  reconcile worker status --pool default\n  reconcile worker status -p default --json"
+    )]
     Status {
         /// The work pool
         #[arg(long, short = 'p', value_name = "NAME")]

@@ -89,9 +89,13 @@ async fn talk(worker: &Worker, consumer: &str, socket: &mut Socket, ready: &Valu
 fn news(worker: &Worker, snapshot: &Value, last: u64) -> u64 {
     match snapshot["snapshot_sequence"].as_u64() {
         Some(sequence) if sequence > last && snapshot["work_pool"].is_object() => {
-            worker.see_pool(snapshot["work_pool"].clone());
-            // It may have been resumed, or got more places.
-            worker.wake.notify_one();
+            let (before, now) = (worker.pool(), &snapshot["work_pool"]);
+            // Resumed, or with more places than before: something may be due that was not.
+            let opened = ["is_paused", "concurrency_limit"].iter().any(|key| before[key] != now[key]);
+            worker.see_pool(now.clone());
+            if opened {
+                worker.wake.notify_one();
+            }
             sequence
         }
         _ => last,

@@ -117,6 +117,8 @@ impl Polling<'_> {
             };
             let Some(cancel) = self.worker.flights.board(&id) else { continue };
             self.taken += 1;
+            // What was heard of has been found.
+            self.again.clear();
             self.runs.spawn(supervise::fly(self.worker.clone(), run, id, cancel, permit));
         }
     }

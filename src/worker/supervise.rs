@@ -134,12 +134,18 @@ impl<'a> Flight<'a> {
                 return None;
             }
         };
-        let labels = labels(worker);
-        let (labelled, _) = tokio::join!(worker.api.label_run(&id, &labels), worker.api.propose(&id, &self.submitting));
-        if let Err(error) = labelled {
+        if let Err(error) = worker.api.propose(&id, &self.submitting).await {
+            tracing::info!(run = id, %error, "the run is not shown as being submitted");
+        }
+        let started = worker.place.start(&job).await;
+        if started.is_ok() {
+            self.note().await;
+        }
+        // One after the other, and while the process starts: a small database refuses two writes at once.
+        if let Err(error) = worker.api.label_run(&id, &labels(worker)).await {
             tracing::warn!(run = id, %error, "the run got no labels");
         }
-        let handle = match worker.place.start(&job).await {
+        let handle = match started {
             Ok(handle) => handle,
             Err(error) => {
                 worker.log(&id, Level::Error, &format!("Flow run '{id}' could not start: {error}"));
@@ -150,7 +156,6 @@ impl<'a> Flight<'a> {
         if job.ready.is_some() {
             ready::tell(worker, relatives, &id);
         }
-        self.note().await;
         if let Err(error) = worker.api.set_infrastructure(&id, &handle.0).await {
             tracing::warn!(run = id, %error, "the server does not know the run's infrastructure");
         }

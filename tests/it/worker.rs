@@ -3,4 +3,5 @@
 mod compare;
 mod ends;
 mod lives;
+mod setups;
 mod site;

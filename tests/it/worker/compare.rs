@@ -61,7 +61,7 @@ fn all(site: &Site) -> Vec<Left> {
 #[test]
 fn our_worker_leaves_what_prefects_leaves() {
     let server = Server::shared();
-    let (theirs, ours) = (Site::new(&server.url, "their-pool"), Site::new(&server.url, "our-pool"));
+    let (theirs, ours) = (Site::new(&server.url, "their-pool"), Site::beside(&server.url, "our-pool"));
     let reference = theirs.reference(&["--name", "w", "--limit", "3"], &[]);
     let expected = all(&theirs);
     drop(reference);

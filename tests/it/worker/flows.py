@@ -31,6 +31,14 @@ def sleeps(seconds: float = 600):
     time.sleep(seconds)
 
 
+@flow(retries=1, retry_delay_seconds=1)
+def again():
+    mark = os.path.join(os.environ["NOTES"], "again")
+    if not os.path.exists(mark):
+        open(mark, "w").close()
+        raise ValueError("the first time")
+
+
 def note(flow, flow_run, state):
     with open(os.path.join(os.environ["NOTES"], f"{flow_run.name}.{state.type.value}"), "w") as file:
         file.write(state.name)

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::site::{Site, wait_for};
+use crate::support::http::Http;
 use crate::support::server::Server;
 
 #[test]
@@ -59,8 +60,13 @@ fn a_run_that_is_due_is_taken_at_once() {
 #[test]
 fn a_missing_queue_is_told_and_status_shows_who_works() {
     let site = Site::new(&Server::shared().url, "told");
-    let worker = site.worker(&["-q", "nowhere", "--name", "asker"]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let health = [("PREFECT_WORKER_WEBSERVER_HOST", "127.0.0.1"), ("PREFECT_WORKER_WEBSERVER_PORT", port.as_str())];
+    let worker = site.worker_with(&["-q", "nowhere", "--name", "asker", "--with-healthcheck"], &health);
     worker.says("nothing is taken until that exists");
+    let health = Http::new(&format!("http://127.0.0.1:{port}/health"));
+    assert_eq!(health.get(""), json!({"message": "OK"}));
+    assert_eq!(health.request("GET", "/other", None).status, 404);
     let shown = wait_for(|| {
         let output = site.project.reconcile(&["worker", "status", "-p", "told", "--json"]).exits(0);
         let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ pub struct Site {
     pub http: Http,
     pub pool: String,
     pub project: Project,
+    /// Engines are many requests: one test at a time has them, or SQLite locks up.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// A worker that runs beside the test; it is killed with it.
@@ -31,10 +34,17 @@ pub struct Worker {
 impl Site {
     /// A new pool of the type process on the server at `url`.
     pub fn new(url: &str, pool: &str) -> Site {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Site { _turn: Some(turn), ..Site::beside(url, pool) }
+    }
+
+    /// The same within a test that has one already.
+    pub fn beside(url: &str, pool: &str) -> Site {
         let project = Project::new().api(url).file("flows.py", include_str!("flows.py"));
         let http = Http::new(url);
         http.post("/work_pools/", json!({"name": pool, "type": "process"}));
-        Site { http, pool: pool.to_owned(), project }
+        Site { http, pool: pool.to_owned(), project, _turn: None }
     }
 
     /// A deployment of one of the flows, run where the flows are; `more` is laid over it.
