@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Entry, Held};
@@ -14,25 +14,28 @@ use super::{Worker, report};
 use crate::infra::Trace;
 
 /// How often it is looked for what others left.
-const LOOK: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 
-/// Looks for what dead workers left, now and then, and takes it through to its end.
-pub(super) async fn keep_adopting(worker: Arc<Worker>) {
-    let mut runs = JoinSet::new();
-    loop {
-        for (entry, held) in worker.journal.orphans(&worker.api.connection().url, &worker.options.pool) {
-            if let Some(cancel) = worker.flights.board(&entry.run) {
-                runs.spawn(adopt(worker.clone(), entry, held, cancel));
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            Some(_) = runs.join_next() => {}
-        }
-    }
+/// A run that a dead worker left, and that is ours now.
+pub(super) struct Orphan {
+    entry: Entry,
+    held: Held,
+    cancel: CancellationToken,
 }
 
-async fn adopt(worker: Arc<Worker>, entry: Entry, held: Held, cancel: CancellationToken) {
+/// What dead workers left of our pool's runs, but for those that we have ourselves.
+pub(super) fn orphans(worker: &Worker) -> Vec<Orphan> {
+    let left = worker.journal.orphans(&worker.api.connection().url, &worker.options.pool);
+    let ours = |(entry, held): (Entry, Held)| {
+        let cancel = worker.flights.board(&entry.run)?;
+        Some(Orphan { entry, held, cancel })
+    };
+    left.into_iter().filter_map(ours).collect()
+}
+
+/// Takes one through to its end. It has a place if there was one: it runs already.
+pub(super) async fn adopt(worker: Arc<Worker>, orphan: Orphan, permit: Option<OwnedSemaphorePermit>) {
+    let Orphan { entry, held, cancel } = orphan;
     let id = entry.run.clone();
     if let Some(run) = read(&worker, &id).await
         && !report::is_final(&run)
@@ -40,11 +43,14 @@ async fn adopt(worker: Arc<Worker>, entry: Entry, held: Held, cancel: Cancellati
         take_over(&worker, &entry, &run, &cancel).await;
         worker.place.forget(&id).await;
     }
-    held.strike_out();
+    if worker.flights.is_told(&id) {
+        held.strike_out();
+    }
     worker.flights.land(&id);
+    drop(permit);
 }
 
-/// The run as the server has it; none if it is gone.
+/// The run as the server has it; none if it is gone, or if this worker ends before there is an answer.
 async fn read(worker: &Worker, id: &str) -> Option<Value> {
     let mut patience = Patience::default();
     loop {
@@ -52,7 +58,10 @@ async fn read(worker: &Worker, id: &str) -> Option<Value> {
             Ok(run) => return run,
             Err(error) => tracing::info!(run = id, %error, "a run that was left cannot be read yet"),
         }
-        tokio::time::sleep(patience.next()).await;
+        if worker.ending.run_until_cancelled(tokio::time::sleep(patience.next())).await.is_none() {
+            worker.flights.unheard(id);
+            return None;
+        }
     }
 }
 

@@ -7,10 +7,17 @@ use tokio_util::sync::CancellationToken;
 
 /// The runs that this worker has, by id.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<BTreeMap<String, CancellationToken>>);
+pub(super) struct Flights(Mutex<BTreeMap<String, Flight>>);
+
+#[derive(Default)]
+struct Flight {
+    cancel: CancellationToken,
+    /// Whether something was to be told of it that the server has not taken.
+    unheard: bool,
+}
 
 impl Flights {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, CancellationToken>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -20,9 +27,22 @@ impl Flights {
         if all.contains_key(run) {
             return None;
         }
-        let cancel = CancellationToken::new();
-        all.insert(run.to_owned(), cancel.clone());
+        let flight = Flight::default();
+        let cancel = flight.cancel.clone();
+        all.insert(run.to_owned(), flight);
         Some(cancel)
+    }
+
+    /// The server did not take what was to be told of a run, and is not told again by this worker.
+    pub fn unheard(&self, run: &str) {
+        if let Some(flight) = self.all().get_mut(run) {
+            flight.unheard = true;
+        }
+    }
+
+    /// Whether there is nothing left to tell of a run.
+    pub fn is_told(&self, run: &str) -> bool {
+        self.all().get(run).is_some_and(|flight| !flight.unheard)
     }
 
     /// A run is over.
@@ -32,13 +52,33 @@ impl Flights {
 
     /// A run is to be cancelled; nothing happens if it is not here.
     pub fn cancel(&self, run: &str) {
-        if let Some(cancel) = self.all().get(run) {
-            cancel.cancel();
+        if let Some(flight) = self.all().get(run) {
+            flight.cancel.cancel();
         }
     }
 
     /// All that are here and not yet being cancelled.
     pub fn ids(&self) -> Vec<String> {
-        self.all().iter().filter(|(_, cancel)| !cancel.is_cancelled()).map(|(run, _)| run.clone()).collect()
+        self.all().iter().filter(|(_, flight)| !flight.cancel.is_cancelled()).map(|(run, _)| run.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_here_once_and_leaves_with_nothing_left_to_tell() {
+        let flights = Flights::default();
+        let cancel = flights.board("a").expect("it is not here yet");
+        assert!(flights.board("a").is_none() && flights.board("b").is_some());
+        flights.cancel("a");
+        flights.cancel("nobody");
+        assert!(cancel.is_cancelled());
+        assert_eq!(flights.ids(), ["b"]);
+        flights.unheard("b");
+        assert!(flights.is_told("a") && !flights.is_told("b") && !flights.is_told("nobody"));
+        flights.land("b");
+        assert!(flights.board("b").is_some() && flights.is_told("b"));
     }
 }

@@ -162,7 +162,6 @@ impl Loops {
         tasks.spawn(over.clone().run_until_cancelled_owned(listen::keep_listening(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(cancel::keep_asking(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(logs::keep_sending(worker.clone())).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(adopt::keep_adopting(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(events::keep_emitting(worker.clone(), told)).map_to_unit());
         if let Some(listener) = health {
             let answering = health::keep_answering(worker.clone(), listener);

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::patience::{Patience, about};
-use super::{Summary, Worker, supervise};
+use super::{Summary, Worker, adopt, supervise};
 use crate::api::ApiError;
 
 /// However much happens, the server is not asked more often.
@@ -23,7 +23,9 @@ const LAST: Duration = Duration::from_secs(20);
 
 /// Polls until the worker stops, then waits for the runs it has. With `run_once` it asks once.
 pub(super) async fn run(worker: &Arc<Worker>) -> Summary {
-    let mut polling = Polling { worker, runs: JoinSet::new(), full: false, again: Vec::new(), taken: 0, told: None };
+    let (runs, again, searched) = (JoinSet::new(), Vec::new(), Instant::now());
+    let mut polling = Polling { worker, runs, full: false, again, searched, taken: 0, told: None };
+    polling.adopt();
     if worker.options.run_once {
         polling.look().await;
         polling.await_all().await;
@@ -41,6 +43,8 @@ struct Polling<'a> {
     full: bool,
     /// When to look again although nothing more was heard.
     again: Vec<Instant>,
+    /// When it was last looked for what dead workers left.
+    searched: Instant,
     taken: u64,
     /// What was last complained of, so that it is not said every ten seconds.
     told: Option<String>,
@@ -74,6 +78,7 @@ impl Polling<'_> {
                 biased;
                 () = worker.stop.cancelled() => return false,
                 () = sleep_until(due) => return true,
+                () = sleep_until(self.searched + adopt::LOOK) => self.adopt(),
                 () = worker.wake.notified() => {
                     due = due.min(soonest);
                     let now = Instant::now();
@@ -120,6 +125,15 @@ impl Polling<'_> {
             // What was heard of has been found.
             self.again.clear();
             self.runs.spawn(supervise::fly(self.worker.clone(), run, id, cancel, permit));
+        }
+    }
+
+    /// Takes over what dead workers left. It counts among our runs, and is waited for as they are.
+    fn adopt(&mut self) {
+        self.searched = Instant::now();
+        for orphan in adopt::orphans(self.worker) {
+            let permit = self.place().ok().flatten();
+            self.runs.spawn(adopt::adopt(self.worker.clone(), orphan, permit));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the server is told about a run: insisted on until there is an answer.
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::logs::Level;
@@ -16,7 +17,8 @@ pub(super) fn is_final(run: &Value) -> bool {
 }
 
 impl Worker {
-    /// Proposes a state until the server answers, be that hours; only a worker that ends gives up.
+    /// Proposes a state until the server answers, be that hours; only a worker that ends gives up, and leaves the run
+    /// in its journal.
     pub(super) async fn insist(&self, run: &str, proposal: &Proposal) -> Result<Verdict, ApiError> {
         let mut patience = Patience::default();
         loop {
@@ -26,11 +28,41 @@ impl Worker {
                     tokio::time::sleep(wait).await;
                     continue;
                 }
-                Err(error) if error.is_transient() && !self.ending.is_cancelled() => error,
+                Err(error) if error.is_transient() => error,
                 answer => return answer,
             };
+            if self.ending.is_cancelled() {
+                self.flights.unheard(run);
+                return Err(error);
+            }
             tracing::warn!(run, %error, "the state of the run could not be told; trying again");
-            tokio::time::sleep(patience.next()).await;
+            let _ = self.ending.run_until_cancelled(tokio::time::sleep(patience.next())).await;
+        }
+    }
+
+    /// Tells something about a run that goes on, again while the server does not answer, until there is something more
+    /// urgent: its process has ended, it is to be cancelled, or this worker ends.
+    pub(super) async fn persist<F>(
+        &self,
+        run: &str,
+        cancel: &CancellationToken,
+        tell: impl Fn() -> F,
+    ) -> Result<(), ApiError>
+    where
+        F: Future<Output = Result<(), ApiError>>,
+    {
+        let mut patience = Patience::default();
+        loop {
+            let error = match tell().await {
+                Err(error) if error.is_transient() => error,
+                answer => return answer,
+            };
+            tokio::select! {
+                () = tokio::time::sleep(patience.next()) => {}
+                _ = self.place.watch(run) => return Err(error),
+                () = cancel.cancelled() => return Err(error),
+                () = self.ending.cancelled() => return Err(error),
+            }
         }
     }
 

@@ -35,13 +35,17 @@ pub(super) async fn fly(
     if let Some(relatives) = flight.claim(run).await {
         if let Some(handle) = flight.launch(&relatives).await {
             let event = worker.tell_of_run("prefect.worker.submitted-flow-run", &relatives, None, None);
+            flight.introduce(relatives.run["name"].as_str().unwrap_or(&id), &handle, &cancel).await;
             let code = attend(&worker, &id, &cancel).await;
             let end = Some((handle.0.as_str(), code));
             worker.tell_of_run("prefect.worker.executed-flow-run", &relatives, end, Some(&event));
         }
         worker.place.forget(&id).await;
     }
-    flight.held.into_iter().for_each(Held::strike_out);
+    // Before it lands: afterwards it can be taken again, and noted under the same name.
+    if worker.flights.is_told(&id) {
+        flight.held.into_iter().for_each(Held::strike_out);
+    }
     worker.flights.land(&id);
     drop(permit);
 }
@@ -137,30 +141,36 @@ impl<'a> Flight<'a> {
         if let Err(error) = worker.api.propose(&id, &self.submitting).await {
             tracing::info!(run = id, %error, "the run is not shown as being submitted");
         }
-        let started = worker.place.start(&job).await;
-        if started.is_ok() {
-            self.note().await;
-        }
-        // One after the other, and while the process starts: a small database refuses two writes at once.
-        if let Err(error) = worker.api.label_run(&id, &labels(worker)).await {
-            tracing::warn!(run = id, %error, "the run got no labels");
-        }
-        let handle = match started {
+        let handle = match worker.place.start(&job).await {
             Ok(handle) => handle,
             Err(error) => {
+                let _ = worker.api.label_run(&id, &labels(worker)).await;
                 worker.log(&id, Level::Error, &format!("Flow run '{id}' could not start: {error}"));
                 worker.crashed(&id, &format!("Flow run could not start: {error}")).await;
                 return None;
             }
         };
+        self.note().await;
         if job.ready.is_some() {
             ready::tell(worker, relatives, &id);
         }
-        if let Err(error) = worker.api.set_infrastructure(&id, &handle.0).await {
+        Some(handle)
+    }
+
+    /// Tells the server what runs and where. One request after the other, while the process starts: a small database
+    /// refuses two writes at once. A server that is away is waited for as long as there is nothing else to do.
+    async fn introduce(&self, name: &str, handle: &RunHandle, cancel: &CancellationToken) {
+        let (worker, id) = (self.worker, self.id.as_str());
+        let labels = labels(worker);
+        let labelled = worker.persist(id, cancel, || worker.api.label_run(id, &labels)).await;
+        if let Err(error) = labelled {
+            tracing::warn!(run = id, %error, "the run got no labels");
+        }
+        let placed = worker.persist(id, cancel, || worker.api.set_infrastructure(id, &handle.0)).await;
+        if let Err(error) = placed {
             tracing::warn!(run = id, %error, "the server does not know the run's infrastructure");
         }
-        worker.log(&id, Level::Info, &format!("Flow run '{name}' submitted to infrastructure"));
-        Some(handle)
+        worker.log(id, Level::Info, &format!("Flow run '{name}' submitted to infrastructure"));
     }
 }
 

@@ -172,7 +172,11 @@ impl House {
                 tell(&client, status, &format!("{header}\r\n"), &text)
             }
             Verdict::HoldBefore => until_gone(&mut reader),
-            _ if head.has("upgrade") => tunnel(head, reader, client, &self.upstream.lock().unwrap().clone()),
+            _ if head.has("upgrade") => {
+                // The lock is not kept: a web socket lives long, and everything else goes upstream meanwhile.
+                let upstream = self.upstream.lock().unwrap().clone();
+                tunnel(head, reader, client, &upstream)
+            }
             Verdict::Pass | Verdict::Slow(_) => {
                 if let Verdict::Slow(length) = verdict {
                     thread::sleep(length);
