@@ -96,7 +96,8 @@ pub enum Command {
     Init(InitArgs),
     /// Run the flows of a work pool, in the place of `prefect worker`
     #[command(after_help = "Examples:\n  reconcile worker start --pool default\n  \
-        reconcile worker start -p default -q high -q low --limit 4 --name w1\n  reconcile worker start -p default --run-once")]
+        reconcile worker start -p default -q high -q low --limit 4 --name w1\n  \
+        reconcile worker start -p default --run-once\n  reconcile worker status -p default")]
     Worker {
         /// What to do
         #[command(subcommand)]
@@ -660,7 +661,11 @@ pub struct ValidateArgs {
 pub enum WorkerCommand {
     /// Start a worker; it runs until it is interrupted
     #[command(after_help = "Examples:\n  reconcile worker start --pool default\n  \
-        reconcile worker start -p default -q high -q low --limit 4 --name w1\n  reconcile worker start -p default --run-once")]
+        reconcile worker start -p default -q high -q low --limit 4 --name w1\n  \
+        reconcile worker start -p default --run-once               take what is due, wait for its end, exit\n  \
+        reconcile worker start -p default --python .venv/bin/python --with-healthcheck\n\n\
+        Pools of the type `process` are served. Runs use the Python of --python, of the active virtual environment, of\n\
+        .venv, or python3; it has to have Prefect.")]
     Start(Box<WorkerStartArgs>),
     /// Show the workers of a pool, and the runs they have
     #[command(
@@ -697,7 +702,7 @@ pub struct WorkerStartArgs {
     /// Take what is due now, wait until it has ended, and exit
     #[arg(long)]
     pub run_once: bool,
-    /// Answer `GET /health` on PREFECT_WORKER_WEBSERVER_HOST and _PORT [default: 0.0.0.0:8080]
+    /// Answer `GET /health` and `GET /metrics` on PREFECT_WORKER_WEBSERVER_HOST and _PORT [default: 0.0.0.0:8080]
     #[arg(long)]
     pub with_healthcheck: bool,
     /// How long runs may take to end when the worker is interrupted, such as 90s or 10m

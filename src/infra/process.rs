@@ -152,7 +152,10 @@ impl Process {
     ) -> Result<tokio::process::Child, InfraError> {
         let mut environment = self.environment_of(job);
         let (words, directory) = match &job.command {
-            Some(words) => (words.clone(), workspace.root.clone()),
+            Some(words) => {
+                workspace.own(&environment, &self.python.program)?;
+                (words.clone(), workspace.root.clone())
+            }
             None => self.own_command(job, workspace, &mut environment).await?,
         };
         let Some((program, arguments)) = words.split_first() else {

@@ -19,6 +19,8 @@ use super::error::InfraError;
 use crate::model::Secret;
 use crate::model::job::ReadyCode;
 
+/// What runs the hooks of a flow that only its deployment can find.
+const FLOW_HOOKS: &str = include_str!("../../templates/flow_hooks.py");
 /// No hook needs longer.
 const HOOK_PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -95,17 +97,40 @@ impl Workspace {
         let paths = before.map_or_else(|| here.clone(), |paths| format!("{here}:{paths}"));
         environment.insert("PYTHONPATH".to_owned(), Secret::text(paths));
         environment.insert("PREFECT__FLOW_ENTRYPOINT".to_owned(), Secret::text(code.entrypoint.clone()));
+        self.describe(&directory, Some(&code.entrypoint), environment, &hooks).map_err(failed)?;
+        Ok(directory)
+    }
+
+    /// Notes what hooks need of a run whose command was configured: its flow is found as its engine finds it.
+    ///
+    /// # Errors
+    /// One sentence if the notes cannot be written.
+    pub fn own(&self, environment: &BTreeMap<String, Secret>, python: &Path) -> Result<(), InfraError> {
+        let script = self.notes.join("flow_hooks.py");
+        let hooks = [python, &script].map(|word| word.display().to_string());
+        let written = fs::write(&script, FLOW_HOOKS);
+        let written = written.and_then(|()| self.describe(&self.root, None, environment, &hooks));
+        written.map_err(|error| InfraError::Start(format!("`{}`: {error}", self.notes.display())))
+    }
+
+    /// Writes the manifest, as the supervisor does.
+    fn describe(
+        &self,
+        directory: &Path,
+        entrypoint: Option<&str>,
+        environment: &BTreeMap<String, Secret>,
+        hooks: &[String],
+    ) -> std::io::Result<()> {
         let told: BTreeMap<&String, &str> =
             environment.iter().filter_map(|(name, value)| Some((name, value.reveal_str()?))).collect();
         let manifest = json!({
             "working_directory": directory,
             "project_root": null,
-            "runtime_entrypoint": code.entrypoint,
+            "runtime_entrypoint": entrypoint,
             "hook_command": hooks,
             "environment": told,
         });
-        private(&self.manifest(), &manifest).map_err(failed)?;
-        Ok(directory)
+        private(&self.manifest(), &manifest)
     }
 
     /// Where the supervisor says where and how the engine runs.

@@ -6,6 +6,7 @@ mod failure;
 mod fit;
 pub mod github;
 pub mod markdown;
+pub mod metrics;
 pub mod page;
 pub mod sarif;
 pub mod schema;

@@ -57,6 +57,11 @@ impl Flights {
         }
     }
 
+    /// How many are here.
+    pub fn count(&self) -> usize {
+        self.all().len()
+    }
+
     /// All that are here and not yet being cancelled.
     pub fn ids(&self) -> Vec<String> {
         self.all().iter().filter(|(_, flight)| !flight.cancel.is_cancelled()).map(|(run, _)| run.clone()).collect()

@@ -43,6 +43,7 @@ use crate::api::Api;
 use crate::infra::Infrastructure;
 use events::Events;
 use flights::Flights;
+use health::Counts;
 use journal::Journal;
 use logs::Logs;
 
@@ -68,6 +69,7 @@ struct Worker {
     events: Events,
     journal: Journal,
     flights: Flights,
+    counts: Counts,
     /// How many runs it may have at once.
     slots: Option<Arc<Semaphore>>,
     /// Something may be due: poll now.
@@ -126,6 +128,7 @@ pub async fn run(
         begun: Instant::now(),
         polled: AtomicU64::new(0),
         flights: Flights::default(),
+        counts: Counts::default(),
         slots: options.limit.map(|limit| Arc::new(Semaphore::new(limit))),
         wake: Notify::new(),
         ask: Notify::new(),

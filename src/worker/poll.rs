@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::health::count;
 use super::patience::{Patience, about};
 use super::{Summary, Worker, adopt, supervise};
 use crate::api::ApiError;
@@ -102,10 +103,12 @@ impl Polling<'_> {
                 let begun = u64::try_from(self.worker.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.worker.polled.store(begun, Ordering::Relaxed);
                 self.told = None;
+                count(&self.worker.counts.polls);
                 self.take(runs);
                 true
             }
             Err(error) => {
+                count(&self.worker.counts.failed_polls);
                 self.complain(&error);
                 false
             }
@@ -122,6 +125,7 @@ impl Polling<'_> {
             };
             let Some(cancel) = self.worker.flights.board(&id) else { continue };
             self.taken += 1;
+            count(&self.worker.counts.taken);
             // What was heard of has been found.
             self.again.clear();
             self.runs.spawn(supervise::fly(self.worker.clone(), run, id, cancel, permit));
@@ -133,6 +137,7 @@ impl Polling<'_> {
         self.searched = Instant::now();
         for orphan in adopt::orphans(self.worker) {
             let permit = self.place().ok().flatten();
+            count(&self.worker.counts.adopted);
             self.runs.spawn(adopt::adopt(self.worker.clone(), orphan, permit));
         }
     }

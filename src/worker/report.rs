@@ -4,6 +4,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::Worker;
+use super::health::count;
 use super::logs::Level;
 use super::patience::Patience;
 use crate::api::{ApiError, Proposal, Verdict};
@@ -70,6 +71,7 @@ impl Worker {
     pub(super) async fn crashed(&self, run: &str, message: &str) -> bool {
         match self.insist(run, &Proposal::of("CRASHED", "Crashed").saying(message)).await {
             Ok(Verdict::Accepted) => {
+                count(&self.counts.crashed);
                 self.log(run, Level::Info, &format!("Reported flow run '{run}' as crashed: {message}"));
                 true
             }
@@ -84,8 +86,11 @@ impl Worker {
     /// Sets a run to cancelled, whatever it is.
     pub(super) async fn cancelled(&self, run: &str, message: &str) {
         let proposal = Proposal::of("CANCELLED", "Cancelled").saying(message).by_force();
-        if let Err(error) = self.insist(run, &proposal).await {
-            self.log(run, Level::Error, &format!("Failed to update state of flow run '{run}': {error}"));
+        match self.insist(run, &proposal).await {
+            Ok(_) => count(&self.counts.cancelled),
+            Err(error) => {
+                self.log(run, Level::Error, &format!("Failed to update state of flow run '{run}': {error}"));
+            }
         }
     }
 

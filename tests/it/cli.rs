@@ -69,6 +69,10 @@ fn help_names_every_command_that_is_there_and_no_other() {
         assert!(help.stderr.is_empty() && help.stdout.contains("Examples:"), "{help:?}");
         settings.bind(|| insta::assert_snapshot!(format!("reconcile-{command}"), help.stdout));
     }
+    for command in ["start", "status"] {
+        let help = project.reconcile(&["worker", command, "--help"]).exits(0).stdout;
+        settings.bind(|| insta::assert_snapshot!(format!("reconcile-worker-{command}"), help));
+    }
 }
 
 #[test]

@@ -1,16 +1,15 @@
 //! The board in the text format of Prometheus.
 
-use std::fmt::Write;
-
 use jiff::Timestamp;
 
 use super::board::{Board, Verdict};
+use crate::report::metrics::{Metrics, escaped, number, one};
 
 /// Everything that is counted. Labels are few: no object and no commit but the last one is named.
 pub(super) fn text(board: &Board) -> String {
     let inner = board.look();
     let counts = &inner.counts;
-    let mut out = Text(String::new());
+    let mut out = Metrics::default();
     let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     out.metric("info", "gauge", "The version that runs.", [(version, 1.0)]);
     let passes = Verdict::ALL.map(Verdict::word);
@@ -61,29 +60,5 @@ pub(super) fn text(board: &Board) -> String {
             format!("{{scope=\"{}\",commit=\"{}\"}}", text(&report["scope"]), text(&report["source"]["commit"]));
         out.metric("commit_info", "gauge", "What the last pass read.", [(labels, 1.0)]);
     }
-    out.0
-}
-
-struct Text(String);
-
-impl Text {
-    fn metric(&mut self, name: &str, kind: &str, help: &str, samples: impl IntoIterator<Item = (String, f64)>) {
-        let _ = writeln!(self.0, "# HELP reconcile_{name} {help}\n# TYPE reconcile_{name} {kind}");
-        for (labels, value) in samples {
-            let _ = writeln!(self.0, "reconcile_{name}{labels} {value}");
-        }
-    }
-}
-
-fn one(value: f64) -> [(String, f64); 1] {
-    [(String::new(), value)]
-}
-
-/// Exact below 2⁵³.
-fn number(count: Option<&u64>) -> f64 {
-    count.map_or(0.0, |count| *count as f64)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    out.text
 }

@@ -72,7 +72,7 @@ impl Http {
 
     /// Any request, any answer. A busy SQLite database answers 503 and is asked again.
     pub fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        for _ in 0..20 {
+        for _ in 0..240 {
             let answer = self.once(method, path, body);
             if answer.status != 503 {
                 return answer;

@@ -3,8 +3,8 @@
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::site::{Site, wait_for};
-use crate::support::server::Server;
+use super::site::{Site, server, wait_for};
+use crate::support::proxy::Proxy;
 
 /// What a run left behind, without what differs from run to run.
 #[derive(Debug, PartialEq)]
@@ -58,15 +58,25 @@ fn all(site: &Site) -> Vec<Left> {
     CASES.iter().zip(&runs).map(|((flow, ..), run)| left(site, flow, run)).collect()
 }
 
+/// How many requests came, but for polls, and how many writes were on their way at once.
+fn asked(proxy: &Proxy) -> (usize, usize) {
+    let all = proxy.requests();
+    let counted = all.iter().filter(|request| !request.path.ends_with("/get_scheduled_flow_runs")).count();
+    (counted, all.iter().map(|request| request.at_once).max().unwrap_or_default())
+}
+
 #[test]
 fn our_worker_leaves_what_prefects_leaves() {
-    let server = Server::shared();
-    let (theirs, ours) = (Site::new(&server.url, "their-pool"), Site::beside(&server.url, "our-pool"));
-    let reference = theirs.reference(&["--name", "w", "--limit", "3"], &[]);
+    let (theirs, ours) = (Site::new("their-pool"), Site::beside("our-pool"));
+    let [front, our_front] = [(); 2].map(|()| Proxy::in_front_of(&server().url));
+    let args = ["--name", "w", "--limit", "3"];
+    let reference = theirs.reference(&args, &[("PREFECT_API_URL", front.url.as_str())]);
     let expected = all(&theirs);
     drop(reference);
-    let _worker = ours.worker(&["--name", "w", "--limit", "3"]);
+    let _worker = ours.worker_with(&args, &[("PREFECT_API_URL", our_front.url.as_str())]);
     for (ours, theirs) in all(&ours).into_iter().zip(expected) {
         assert_eq!(ours, theirs);
     }
+    let (theirs, ours) = (asked(&front), asked(&our_front));
+    eprintln!("requests and writes at once: {theirs:?} with Prefect's worker, {ours:?} with ours");
 }

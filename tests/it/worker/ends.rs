@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::site::{Site, wait_for};
-use crate::support::server::Server;
 
 fn told(state: &Value) -> (String, String) {
     let text = |key: &str| state[key].as_str().unwrap_or_default().to_owned();
@@ -12,7 +11,7 @@ fn told(state: &Value) -> (String, String) {
 
 #[test]
 fn runs_end_as_they_say_and_as_their_processes_do() {
-    let site = Site::new(&Server::shared().url, "ends");
+    let site = Site::new("ends");
     let env = json!({"job_variables": {"env": {"MODE": "deployed"}}});
     let hello =
         site.run(&site.deploy("hello", env), json!({"parameters": {"n": 5}, "job_variables": {"env.MODE": "x"}}));
@@ -38,17 +37,21 @@ fn runs_end_as_they_say_and_as_their_processes_do() {
 
 #[test]
 fn a_cancelled_run_is_ended_and_its_hooks_run() {
-    let site = Site::new(&Server::shared().url, "cancels");
+    let site = Site::new("cancels");
     let deployment = site.deploy("hooked", json!({}));
     let cancelled = site.run(&deployment, json!({"name": "one"}));
     let crashed = site.run(&deployment, json!({"name": "two", "parameters": {"code": 3}}));
+    // Its command is its own, so only the deployment says which flow it is.
+    let own = json!({"name": "three", "job_variables": {"command": "sh -c 'exit 4'"}});
+    let own = site.run(&deployment, own);
     let mut worker = site.worker(&[]);
     assert_eq!(told(&site.end(&crashed)).0, "Crashed");
+    assert_eq!(told(&site.end(&own)).0, "Crashed");
     site.until(&cancelled, &["RUNNING"]);
     site.cancel(&cancelled);
     let state = site.end(&cancelled);
     assert_eq!(told(&state), ("Cancelled".to_owned(), "Flow run was cancelled successfully.".to_owned()));
-    let notes = ["one.CANCELLING", "two.CRASHED"].map(|name| site.notes().join(name));
+    let notes = ["one.CANCELLING", "two.CRASHED", "three.CRASHED"].map(|name| site.notes().join(name));
     assert!(wait_for(|| notes.iter().all(|note| note.is_file()).then_some(())).is_some(), "{}", worker.log());
     worker.signal("TERM");
     assert_eq!(worker.wait(), Some(0));
@@ -56,15 +59,20 @@ fn a_cancelled_run_is_ended_and_its_hooks_run() {
 
 #[test]
 fn a_worker_that_stops_waits_for_its_runs_and_reports_those_it_ends() {
-    let site = Site::new(&Server::shared().url, "drains");
-    let (short, long) = (site.run_of("sleeps", json!({"seconds": 5})), site.run_of("killed", json!({"sig": 0})));
-    let mut worker = site.worker(&["--drain-timeout", "60s"]);
-    site.until(&short, &["RUNNING"]);
-    site.until(&long, &["RUNNING"]);
-    worker.signal("TERM");
-    worker.says("Waiting up to 60 s for");
-    assert_eq!(told(&site.end(&short)).0, "Completed");
-    worker.says("Ending 1 flow run(s)");
-    assert_eq!(worker.wait(), Some(0));
-    assert_eq!(told(&site.end(&long)).0, "Crashed");
+    let site = Site::new("drains");
+    let waits = site.run_of("waits", json!({}));
+    let mut patient = site.worker(&["--drain-timeout", "1h"]);
+    site.until(&waits, &["RUNNING"]);
+    patient.signal("TERM");
+    patient.says("Waiting up to 3600 s for 1 flow run(s) to end");
+    site.go();
+    assert_eq!(patient.wait(), Some(0));
+    assert_eq!(told(&site.read(&waits)["state"]).0, "Completed");
+    let endless = site.run_of("killed", json!({"sig": 0}));
+    let mut hasty = site.worker(&["--drain-timeout", "0s"]);
+    site.until(&endless, &["RUNNING"]);
+    hasty.signal("TERM");
+    hasty.says("Ending 1 flow run(s)");
+    assert_eq!(hasty.wait(), Some(0));
+    assert_eq!(told(&site.end(&endless)).0, "Crashed");
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::site::{Site, wait_for};
+use super::site::{Site, server, wait_for};
 use crate::support::proxy::{Proxy, Verdict};
-use crate::support::server::Server;
 
 fn message(state: &Value) -> &str {
     state["message"].as_str().unwrap_or_default()
@@ -15,7 +14,7 @@ fn message(state: &Value) -> &str {
 
 #[test]
 fn runs_get_what_their_deployments_say() {
-    let site = Site::new(&Server::shared().url, "setups");
+    let site = Site::new("setups");
     site.http.post("/variables/", json!({"name": "setups_mode", "value": "from-a-variable"}));
     let deploy = |flow: &str, name: &str, more: Value| {
         let mut more = more;
@@ -51,7 +50,7 @@ fn runs_get_what_their_deployments_say() {
 
 #[test]
 fn no_more_run_at_once_than_allowed_and_none_before_its_time() {
-    let site = Site::new(&Server::shared().url, "limits");
+    let site = Site::new("limits");
     let deployment = site.deploy("hello", json!({}));
     let due = Timestamp::now() + Duration::from_secs(8);
     let later =
@@ -71,12 +70,11 @@ fn no_more_run_at_once_than_allowed_and_none_before_its_time() {
 
 #[test]
 fn a_server_that_is_away_and_has_no_websockets_is_waited_for_and_polled() {
-    let server = Server::shared();
-    let site = Site::new(&server.url, "away");
+    let site = Site::new("away");
     let run = site.run_of("hello", json!({}));
-    let proxy = Proxy::in_front_of(&server.url);
+    let proxy = Proxy::in_front_of(&server().url);
     proxy.rule(|_| Verdict::Answer(503, "{}".to_owned()));
-    let env = [("PREFECT_API_URL", proxy.url.as_str()), ("PREFECT_CLIENT_MAX_RETRIES", "0")];
+    let env = [("PREFECT_API_URL", proxy.url.as_str()), ("PREFECT_CLIENT_MAX_RETRIES", "1")];
     let worker = site.worker_with(&["--name", "patient"], &env);
     worker.says("trying again until it answers");
     let sockets = ["/events/in", "/events/out", "/workers/connect"];

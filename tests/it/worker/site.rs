@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use crate::support::http::Http;
 use crate::support::project::Project;
+use crate::support::server::Server;
 use crate::support::{prefect_cli, python};
 
 /// Whatever is waited for comes in this time, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A pool of a server, and a directory of flows.
 pub struct Site {
@@ -31,16 +32,23 @@ pub struct Worker {
     log: PathBuf,
 }
 
+/// A server of these tests' own: engines write much, and others' tests would have to wait.
+pub fn server() -> &'static Server {
+    static OWN: OnceLock<Server> = OnceLock::new();
+    OWN.get_or_init(Server::start)
+}
+
 impl Site {
-    /// A new pool of the type process on the server at `url`.
-    pub fn new(url: &str, pool: &str) -> Site {
+    /// A new pool of the type process.
+    pub fn new(pool: &str) -> Site {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Site { _turn: Some(turn), ..Site::beside(url, pool) }
+        Site { _turn: Some(turn), ..Site::beside(pool) }
     }
 
     /// The same within a test that has one already.
-    pub fn beside(url: &str, pool: &str) -> Site {
+    pub fn beside(pool: &str) -> Site {
+        let url = &server().url;
         let project = Project::new().api(url).file("flows.py", include_str!("flows.py"));
         let http = Http::new(url);
         http.post("/work_pools/", json!({"name": pool, "type": "process"}));
@@ -84,6 +92,12 @@ impl Site {
             types.contains(&now["state"]["type"].as_str().unwrap_or_default()).then_some(now)
         });
         found.unwrap_or_else(|| panic!("not {types:?}: {:#}", self.read(run)["state"]))
+    }
+
+    /// Waits until the server knows the run's process; its number.
+    #[track_caller]
+    pub fn placed(&self, run: &str) -> String {
+        wait_for(|| self.read(run)["infrastructure_pid"].as_str().map(str::to_owned)).expect("a process")
     }
 
     /// Waits for the run's end; its state.
@@ -143,6 +157,16 @@ impl Site {
         command.env("PREFECT_SERVER_ANALYTICS_ENABLED", "false").env("DO_NOT_TRACK", "1");
         command.env("PREFECT_HOME", self.project.home()).env("NOTES", self.notes()).envs(env.iter().copied());
         Worker { child: command.spawn().unwrap(), log }
+    }
+
+    /// Lets flows go on that wait.
+    pub fn go(&self) {
+        fs::write(self.notes().join("go"), "").unwrap();
+    }
+
+    /// How many runs the workers of this site have noted.
+    pub fn noted(&self) -> usize {
+        fs::read_dir(self.project.home().join("cache/worker")).map_or(0, Iterator::count)
     }
 
     /// Where hooks leave notes.
