@@ -1,5 +1,6 @@
 //! `reconcile worker start`: real flows on a real server.
 
+mod chaos;
 mod compare;
 mod ends;
 mod lives;

@@ -4,7 +4,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::site::{Site, server, wait_for};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Request};
 
 /// What a run left behind, without what differs from run to run.
 #[derive(Debug, PartialEq)]
@@ -58,11 +58,16 @@ fn all(site: &Site) -> Vec<Left> {
     CASES.iter().zip(&runs).map(|((flow, ..), run)| left(site, flow, run)).collect()
 }
 
-/// How many requests came, but for polls, and how many writes were on their way at once.
-fn asked(proxy: &Proxy) -> (usize, usize) {
+/// How many requests changed runs, how many a busy database refused, and how many writes were on their way at once.
+/// Those refused are sent again, and do not count as changes.
+fn asked(proxy: &Proxy) -> [usize; 3] {
     let all = proxy.requests();
-    let counted = all.iter().filter(|request| !request.path.ends_with("/get_scheduled_flow_runs")).count();
-    (counted, all.iter().map(|request| request.at_once).max().unwrap_or_default())
+    let count = |wanted: &dyn Fn(&Request) -> bool| all.iter().filter(|request| wanted(request)).count();
+    [
+        count(&|one| one.is_write() && one.path.contains("/flow_runs/") && one.status < 500),
+        count(&|one| one.status == 503),
+        all.iter().map(|request| request.at_once).max().unwrap_or_default(),
+    ]
 }
 
 #[test]
@@ -78,5 +83,6 @@ fn our_worker_leaves_what_prefects_leaves() {
         assert_eq!(ours, theirs);
     }
     let (theirs, ours) = (asked(&front), asked(&our_front));
-    eprintln!("requests and writes at once: {theirs:?} with Prefect's worker, {ours:?} with ours");
+    eprintln!("changes of runs, refusals, writes at once: {theirs:?} with Prefect's worker, {ours:?} with ours");
+    assert!(ours[0] <= theirs[0], "{ours:?} with ours, {theirs:?} with Prefect's worker");
 }

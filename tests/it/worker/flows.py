@@ -3,6 +3,7 @@ import signal
 import time
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 
 @flow(log_prints=True)
@@ -30,6 +31,13 @@ def killed(sig: int = 9):
 def waits():
     while not os.path.exists(os.path.join(os.environ["NOTES"], "go")):
         time.sleep(0.1)
+
+
+@flow
+def marked():
+    mark = f"{flow_run.name}.{os.getpid()}"
+    open(os.path.join(os.environ["NOTES"], mark), "w").close()
+    time.sleep(1)
 
 
 @flow(retries=1, retry_delay_seconds=1)
