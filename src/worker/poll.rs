@@ -168,6 +168,7 @@ impl Polling<'_> {
     /// Waits for the runs that are still there as long as told, then has them ended; how many that were.
     async fn drain(&mut self) -> u64 {
         let worker = self.worker;
+        while self.runs.try_join_next().is_some() {}
         if !self.runs.is_empty() {
             let (count, patience) = (self.runs.len(), worker.options.drain);
             worker.say(&format!("Waiting up to {} s for {count} flow run(s) to end", patience.as_secs()));
