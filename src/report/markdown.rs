@@ -49,7 +49,8 @@ pub(super) fn page(report: &Report, command: &str, summary: &str) -> String {
     };
     let context = json!({
         "marker": marker,
-        "title": format!("reconcile {command}: {}", text::printable(&report.scope)),
+        // No comment of HTML begins in it.
+        "title": format!("reconcile {command}: {}", text::printable(&report.scope).replace('<', "&lt;")),
         "summary": summary,
         "changes": report.plan.changes.iter().map(change).collect::<Vec<_>>(),
         "held": report.plan.held.iter().map(|held| json!({

@@ -219,6 +219,7 @@ fn names_that_others_chose_stay_names() {
     assert!(notes[0].lines().next().unwrap().matches("-->").count() == 1, "{}", notes[0]);
     assert!(!notes[0].contains("\n::") && !notes[0].contains("\n</details>\n```"), "{}", notes[0]);
     assert!(!notes[0].lines().skip(1).any(|line| line.starts_with("<!--")), "{}", notes[0]);
+    assert!(!notes[0].lines().nth(1).unwrap().contains('<'), "{}", notes[0]);
     assert!(!project.path().join("pwned").exists());
     let read = |name: &str| std::fs::read_to_string(project.path().join("..").join(name)).unwrap();
     let annotations = read("github");
