@@ -35,7 +35,7 @@ pub fn whole(report: &Report) -> String {
     out
 }
 
-/// A page of at most so many UTF-16 units, see [`fit`]; `rest` says where all of it is.
+/// A page of at most so many UTF-16 units, cut from the middle; `rest` says where all of it is.
 pub fn fitting(page: &str, limit: usize, rest: &str) -> String {
     fit(page, limit, rest)
 }
