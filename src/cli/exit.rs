@@ -7,10 +7,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::last_words;
-use crate::reconcile::{PassError, stop};
+use crate::reconcile::stop;
 
 /// So long a command that is left has to put away what it holds: programs it started, files in the making.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +109,12 @@ pub fn stopped() -> Exit {
 }
 
 /// While nothing is written, a signal ends the command at once; else it asks for a stop at a safe point. The second one
-/// leaves at once in any case. `last` prints what stdout is still owed.
-pub fn watch_signals(stop: CancellationToken, leave: CancellationToken, last: fn(Exit, bool), json: bool) -> Signals {
+/// leaves at once in any case. `left` says how a command ends that is left; `last` prints what stdout is still owed.
+pub fn watch_signals(
+    (stop, leave): (CancellationToken, CancellationToken),
+    left: fn() -> Exit,
+    last: impl Fn(Exit) + Send + 'static,
+) -> Signals {
     Signals(tokio::spawn(async move {
         let asked = wait().await;
         let _ = ASKED.set(asked);
@@ -119,9 +123,9 @@ pub fn watch_signals(stop: CancellationToken, leave: CancellationToken, last: fn
             stop.cancel();
             // What does not wait for anything cannot be told: it is in the middle of a file, or of a question.
             tokio::time::sleep(GRACE).await;
-            super::output::complain(&PassError::Interrupted.to_string());
-            last(Exit::Interrupted, json);
-            std::process::exit(Exit::Interrupted.code());
+            let exit = left();
+            last(exit);
+            std::process::exit(exit.code());
         }
         super::output::say("stopping after the requests under way; press Ctrl-C again to leave at once");
         stop.cancel();
@@ -131,7 +135,7 @@ pub fn watch_signals(stop: CancellationToken, leave: CancellationToken, last: fn
             "run again: what is in is found, and nothing is made twice. The lock counts as left behind after 30 seconds; \
              `--lock-timeout 1m` waits for that",
         );
-        last(Exit::Interrupted, json);
+        last(Exit::Interrupted);
         std::process::exit(Exit::Interrupted.code());
     }))
 }

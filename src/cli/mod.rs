@@ -93,7 +93,8 @@ fn with_runtime(cli: Cli, wants_json: bool) -> Exit {
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
     let when_left = when_left(&cli);
     let code = runtime.block_on(async {
-        let _signals = exit::watch_signals(stop.clone(), leave.clone(), last, wants_json);
+        let both = (stop.clone(), leave.clone());
+        let _signals = exit::watch_signals(both, when_left, move |exit| last(exit, wants_json));
         tokio::select! {
             biased;
             () = leave.cancelled() => when_left(),
