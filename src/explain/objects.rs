@@ -113,4 +113,12 @@ without an API nobody can tell whether the block is there and has it.",
 `{ from_file: path, key: a.b }` reads the file, once it is decrypted, as YAML or JSON and takes the value below `a` and
 `b`; numbers count the items of lists. The file holds neither, or has no such key. Nothing of what it holds is shown.",
     },
+    Page {
+        code: "E0773",
+        title: "There is no such block type",
+        text: "\
+The `type` of a block is the slug of its type, such as `s3-bucket`. This one is neither declared below `block_types:`,
+nor registered on the API, nor a type that Prefect ships, so the block could not be made. Correct the slug, declare the
+type, or register it with `prefect block register --module my_module`. Without an API (`validate`) nobody can tell.",
+    },
 ];

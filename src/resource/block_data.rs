@@ -3,10 +3,15 @@
 //! The server takes anything (Prefect 3.8.8 `server/models/block_documents.py` never looks at the schema), so that a mistake shows
 //! at run time only. Fields that the schema does not know are kept by the class and are no mistake.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::schema_check::{Misfit, Taker, check_for};
 use crate::model::Path;
+
+/// How deep the alternatives of a field are looked into.
+const DEEPEST: usize = 20;
 
 /// What is wrong with the data of a block.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +35,38 @@ pub fn misfits(data: &Value, fields: &Value, open: &[Path]) -> Misfits {
         strict.into_iter().partition(|misfit| sure.iter().any(|one| one.path == misfit.path));
     let (missing, wrong) = sure.into_iter().partition(|misfit| misfit.about_keys && misfit.path == Path::root());
     Misfits { wrong, doubtful, missing }
+}
+
+/// The slugs of the block types that a field takes; none where it takes other mappings as well, or no block at all.
+pub fn blocks_taken(fields: &Value, field: &str) -> Option<BTreeSet<String>> {
+    let mut taken = BTreeSet::new();
+    let references = match &fields["block_schema_references"][field] {
+        Value::Array(all) => all.iter().collect(),
+        one => vec![one],
+    };
+    taken.extend(references.into_iter().filter_map(|one| one["block_type_slug"].as_str().map(str::to_owned)));
+    let is_closed = closed(&fields["properties"][field], &fields["definitions"], 0, &mut taken);
+    (is_closed && !taken.is_empty()).then_some(taken)
+}
+
+/// Collects the blocks that a schema takes; whether it takes no other mapping.
+fn closed(schema: &Value, definitions: &Value, depth: usize, taken: &mut BTreeSet<String>) -> bool {
+    if depth > DEEPEST {
+        return false;
+    }
+    if let Some(slug) = schema["block_type_slug"].as_str() {
+        taken.insert(slug.to_owned());
+        return true;
+    }
+    if let Some(name) = schema["$ref"].as_str() {
+        let definition = &definitions[name.strip_prefix("#/definitions/").unwrap_or_default()];
+        return closed(definition, definitions, depth + 1, taken);
+    }
+    if let Some(all) = ["anyOf", "oneOf", "allOf"].iter().find_map(|word| schema[*word].as_array()) {
+        // Each is looked into, for the blocks that it takes.
+        return all.iter().filter(|one| !closed(one, definitions, depth + 1, taken)).count() == 0;
+    }
+    schema["type"].as_str().is_some_and(|kind| kind != "object")
 }
 
 /// Without what rests on a value that is not known.
@@ -135,6 +172,36 @@ mod tests {
         let mut told = whys(&found.wrong);
         told.sort();
         assert_eq!(told, ["host: it is not of type \"string\"", "options.b: it is not a whole number"]);
+    }
+
+    #[test]
+    fn the_blocks_of_a_field_are_known_unless_it_takes_other_mappings() {
+        let fields = json!({
+            "properties": {
+                "one": { "$ref": "#/definitions/A" },
+                "some": { "anyOf": [{ "$ref": "#/definitions/A" }, { "allOf": [{ "$ref": "#/definitions/B" }] }, { "type": "null" }] },
+                "open": { "anyOf": [{ "$ref": "#/definitions/A" }, { "type": "object" }] },
+                "any": { "anyOf": [{ "$ref": "#/definitions/A" }, { "$ref": "#/definitions/JsonValue" }] },
+                "text": { "type": "string" },
+                "round": { "$ref": "#/definitions/Round" },
+            },
+            "definitions": {
+                "A": { "block_type_slug": "a" }, "B": { "block_type_slug": "b" },
+                "Round": { "anyOf": [{ "$ref": "#/definitions/Round" }] },
+            },
+            "block_schema_references": { "one": [{ "block_type_slug": "c" }] },
+        });
+        let taken = |field| blocks_taken(&fields, field).map(|all| all.into_iter().collect::<Vec<_>>().join(" "));
+        let all = ["one", "some", "open", "any", "text", "round", "none"].map(taken);
+        assert_eq!(all, [Some("a c".into()), Some("a b".into()), None, None, None, None, None]);
+    }
+
+    #[test]
+    fn a_definition_that_is_left_out_takes_anything() {
+        let any = json!({ "anyOf": [{ "type": "string" }, { "$ref": "#/definitions/JsonValue" }] });
+        let fields = json!({ "properties": { "value": any }, "required": ["value"] });
+        assert_eq!(misfits(&json!({ "value": [1] }), &fields, &[]), Misfits::default());
+        assert_eq!(whys(&misfits(&json!({}), &fields, &[]).missing), [": \"value\" is a required property"]);
     }
 
     #[test]

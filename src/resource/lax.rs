@@ -3,6 +3,7 @@
 //! Source: the conversion table of pydantic 2 (lax mode), which `Block.load` of Prefect 3.8.8 goes through, and
 //! `prefect/blocks/core.py`, whose schemas do not say which fields may be null.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use jsonschema::paths::Location;
@@ -19,7 +20,39 @@ const DEEPEST: usize = 100;
 /// The same schema with its types as pydantic takes them. `text_for_all`: text may stand for mappings and lists as well, for
 /// classes that parse it themselves.
 pub(super) fn relaxed(schema: &Value, text_for_all: bool) -> Value {
-    Relaxing { text_for_all }.schema(schema, 0)
+    let mut relaxed = Relaxing { text_for_all }.schema(schema, 0);
+    define(&mut relaxed);
+    relaxed
+}
+
+/// Lets anything fit what is referred to and not defined: Prefect leaves definitions out that say nothing, such as that
+/// of any JSON value, and the library refuses a schema with a reference to nothing.
+fn define(schema: &mut Value) {
+    let mut names = BTreeSet::new();
+    collect(schema, 0, &mut names);
+    let Some(map) = schema.as_object_mut().filter(|_| !names.is_empty()) else { return };
+    let definitions = map.entry("definitions").or_insert_with(|| json!({}));
+    for name in names {
+        if let Some(definitions) = definitions.as_object_mut() {
+            definitions.entry(name).or_insert_with(|| json!({}));
+        }
+    }
+}
+
+/// The definitions that are referred to.
+fn collect(value: &Value, depth: usize, names: &mut BTreeSet<String>) {
+    if depth > DEEPEST {
+        return;
+    }
+    match value {
+        Value::Object(map) => {
+            let name = map.get("$ref").and_then(Value::as_str).and_then(|text| text.strip_prefix("#/definitions/"));
+            names.extend(name.filter(|name| !name.contains(['/', '~', '%'])).map(str::to_owned));
+            map.values().for_each(|value| collect(value, depth + 1, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, depth + 1, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 struct Relaxing {

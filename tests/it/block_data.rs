@@ -214,3 +214,49 @@ fn a_block_that_is_there_may_have_the_rest() {
     let plan = all(&project.reconcile(&["plan"]).exits(0));
     assert!(!plan.contains("required property"), "{plan}");
 }
+
+#[test]
+fn a_type_that_is_nowhere_stops_the_plan() {
+    let server = Server::shared();
+    let file = "variables: [{ name: never_made_of_no_type, value: 1 }]\n\
+                blocks:\n- { type: secrt, name: d, data: { value: { from_env: HOME } } }\n\
+                - { type: no-such-type, name: d, data: {} }\n";
+    let project = Project::new().api(&server.url).env("HOME", "/").file("blocks.yaml", file);
+    for command in [&["plan"][..], &["apply", "--yes"]] {
+        let told = all(&project.reconcile(command).exits(4));
+        assert!(told.contains("E0773") && told.contains("blocks.yaml:3:11"), "{told}");
+        assert!(told.contains("did you mean `secret`?") && told.contains("blocks.yaml:4:11"), "{told}");
+    }
+    let rows =
+        server.http().post("/variables/filter", json!({"variables": {"name": {"any_": ["never_made_of_no_type"]}}}));
+    assert_eq!(rows, json!([]));
+    let told = all(&project.reconcile(&["validate"]).exits(0));
+    assert!(!told.contains("E0773"), "{told}");
+}
+
+#[test]
+fn a_secret_needs_its_value_and_a_field_the_right_block() {
+    let server = Server::shared();
+    let project =
+        Project::new().api(&server.url).file("blocks.yaml", "blocks:\n- { type: secret, name: no-value, data: {} }\n");
+    let told = all(&project.reconcile(&["plan"]).exits(4));
+    assert!(told.contains("blocks.yaml:2:") && told.contains("\"value\" is a required property"), "{told}");
+    project.write(
+        "blocks.yaml",
+        "blocks:\n- { type: local-file-system, name: lfs, data: { basepath: /tmp } }\n\
+         - { type: s3-bucket, name: b, data: { bucket_name: b, credentials: { block: local-file-system/lfs } } }\n",
+    );
+    let told = all(&project.reconcile(&["plan"]).exits(4));
+    assert!(
+        told.contains("blocks.yaml:3:") && told.contains("takes `aws-credentials` or `minio-credentials`"),
+        "{told}"
+    );
+    project.write(
+        "blocks.yaml",
+        "blocks:\n- { type: minio-credentials, name: right-type, data: { minio_root_user: a, minio_root_password: { from_env: P } } }\n\
+         - { type: s3-bucket, name: right-type, data: { bucket_name: b, credentials: { block: minio-credentials/right-type } } }\n",
+    );
+    let project = project.env("P", "x");
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    project.reconcile(&["plan", "--detailed-exitcode"]).exits(0);
+}

@@ -284,7 +284,9 @@ fn a_reference_to_nothing_and_a_circle_are_told() {
     };
     bench.project.write("blocks.yaml", &bucket("aws-credentials/gone"));
     assert!(bench.run(&["plan"], 4).stderr.contains("E0758"));
-    bench.project.write("blocks.yaml", &bucket("s3-bucket/a"));
+    let kind = "block_types: [{ slug: chain, name: Chain, fields: { properties: {} } }]\n";
+    let link = "blocks: [{ type: chain, name: a, data: { next: { block: chain/a } } }]\n";
+    bench.project.write("blocks.yaml", &format!("{kind}{link}"));
     assert!(bench.run(&["plan"], 4).stderr.contains("E0750"));
     bench.project.write("blocks.yaml", "blocks: [{ type: secret, name: a, data: { value: { from_env: NOT_SET } } }]\n");
     assert!(bench.run(&["plan"], 4).stderr.contains("E0751"));

@@ -121,7 +121,7 @@ fn check_reference(reader: &mut Reader, node: &Node, top: bool) {
     if key.as_str() != Some(BLOCK) {
         return;
     }
-    let valid = value.as_str().is_some_and(references::is_block);
+    let valid = is_reference(node);
     if top && !valid {
         let help = "write the slug of its type and its name: `{ block: aws-credentials/prod }`";
         reader.error("E0710", value, "the reference does not name a block", help);
@@ -129,6 +129,11 @@ fn check_reference(reader: &mut Reader, node: &Node, top: bool) {
         let help = "move it to the top of `data`; deeper down, the API keeps references unresolved";
         reader.error("E0710", node, "a reference to a block stands below the top of `data`", help);
     }
+}
+
+/// Whether it is `{ block: type/name }`.
+fn is_reference(node: &Node) -> bool {
+    matches!(node.entries(), [(key, value)] if key.as_str() == Some(BLOCK) && value.as_str().is_some_and(references::is_block))
 }
 
 /// What is possible and most likely a mistake: a field that is misspelt, a secret that everybody with the repository reads.
@@ -148,7 +153,7 @@ fn warn(reader: &mut Reader, slug: &str, known: &KnownType, data: &Node) {
 
 fn warn_of_secrets<'n>(reader: &mut Reader, known: &KnownType, path: &mut Vec<&'n str>, node: &'n Node) {
     if let Value::Map(entries) = &node.value {
-        if entries.iter().any(|(key, _)| is_source(key)) {
+        if entries.iter().any(|(key, _)| is_source(key)) || (path.len() == 1 && is_reference(node)) {
             return;
         }
         for (key, value) in entries {

@@ -185,6 +185,7 @@ fn values_that_the_server_refuses_are_told() {
         ("blocks", "{type: x, name: a, schema: {version: 0.5}}", &["E0718"]),
         ("blocks", "{type: secret, name: a, data: {value: hunter2}}", &["W0721"]),
         ("blocks", "{type: secret, name: a, data: {value: {a: [b]}}}", &["W0721"]),
+        ("blocks", "{type: secret, name: a, data: {value: {block: secret/y}}}", &[]),
         ("blocks", "{type: s3-bucket, name: a, data: {bucket_nme: b}}", &["W0722"]),
         ("block_types", "{slug: a, name: Prefect A, fields: {type: array}}", &["E0705", "E0717", "E0717"]),
         ("block_types", "{slug: a, name: A, fields: {properties: {x: {}}}, secret_fields: [y]}", &["E0717"]),

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::manifest::resources::{Item, known_types};
-use crate::model::{Kind, Map, Path, Secret, Tree};
+use crate::model::{Key, Kind, Map, Path, Secret, Tree};
 use crate::resource::block_data;
 use crate::resource::schema_check::Misfit;
 
@@ -85,7 +85,11 @@ impl Filler<'_> {
     fn check(&mut self, at: &Path, data: &Tree) {
         let Some((slug, _)) = self.item.key.name.split_once('/') else { return };
         let slug = slug.to_owned();
+        if !self.is_type(&slug) {
+            return self.no_type(&slug);
+        }
         let Some(form) = self.form(&slug) else { return };
+        self.check_references(at, data, &slug, &form);
         let mut open = Vec::new();
         let data = with_holes(data, &Path::root(), &mut open);
         let found = block_data::misfits(&data, &form.fields, &open);
@@ -112,6 +116,50 @@ impl Filler<'_> {
                 None => self.warn("W0771", &place, message, "add it to `data`, unless the block is there and has it"),
             }
         }
+    }
+
+    /// Complains of references to blocks whose class is surely none that the field takes: a class of somebody's own may be
+    /// derived from one that it takes, one that Prefect ships is not.
+    fn check_references(&mut self, at: &Path, data: &Tree, slug: &str, form: &BlockForm) {
+        for (field, value) in data.as_map().into_iter().flatten() {
+            let id = value.get("$ref").and_then(|reference| reference.get("block_document_id"));
+            let Some(Tree::IdOf(Key { name, .. })) = id else { continue };
+            let Some((given, _)) = name.split_once('/').filter(|(given, _)| known_types().contains_key(*given)) else {
+                continue;
+            };
+            let Some(taken) = block_data::blocks_taken(&form.fields, field) else { continue };
+            // What is no type of its own is a base class, of which nobody knows what is derived from it.
+            if taken.contains(given) || !taken.iter().all(|slug| self.is_registered(slug)) {
+                continue;
+            }
+            let taken: Vec<String> = taken.iter().map(|slug| format!("`{slug}`")).collect();
+            let place = at.key(field);
+            let message = format!(
+                "`{place}` does not fit the block type `{slug}`: it is a block of type `{given}`, and the field takes {}",
+                taken.join(" or ")
+            );
+            self.error("E0770", &place, message, "refer to a block of such a type");
+        }
+    }
+
+    /// Whether somebody is known to have registered such a type.
+    fn is_registered(&self, slug: &str) -> bool {
+        let on_api = self.facts.block_types.as_ref().is_some_and(|types| types.contains_key(slug));
+        on_api || self.own_types.contains_key(slug) || known_types().contains_key(slug)
+    }
+
+    /// Whether there is such a type. Without an API anything may be one.
+    fn is_type(&self, slug: &str) -> bool {
+        self.facts.block_types.is_none() || self.is_registered(slug)
+    }
+
+    fn no_type(&mut self, slug: &str) {
+        let known = self.own_types.keys().chain(known_types().keys()).map(String::as_str);
+        let help = did_you_mean(slug, known).unwrap_or_else(|| {
+            "declare it below `block_types:`, or register it with `prefect block register`".to_owned()
+        });
+        let message = format!("there is no block type `{slug}`, neither in git nor on the API");
+        self.error("E0773", &Path::of("type"), message, &help);
     }
 
     /// The schema that a block of this type gets: that of git, of the API, or of a fresh server.
