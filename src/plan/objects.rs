@@ -66,10 +66,13 @@ fn names(key: &Key) -> Map {
     Map::from([(word.to_owned(), Tree::Text(name))])
 }
 
-/// The form of a block type as the API takes it: what is secret, and whose it is, stands among its fields.
+/// The form of a block type as the API takes it: what is secret, whose it is and what it holds stands among its fields.
 fn form(key: &Key, body: &mut Map) {
     let secrets = body.shift_remove("secret_fields").unwrap_or(Tree::List(Vec::new()));
+    let definitions = body.shift_remove("definitions");
     if let Some(Tree::Map(fields)) = body.get_mut("fields") {
+        fields.extend(definitions.map(|all| ("definitions".to_owned(), all)));
+        fields.entry("block_schema_references".to_owned()).or_insert_with(|| Tree::Map(Map::new()));
         fields.insert("block_type_slug".to_owned(), Tree::text(&key.name));
         fields.insert("secret_fields".to_owned(), secrets);
     }
@@ -182,7 +185,7 @@ impl Existing<'_> {
                     let value = || self.wanted.fields.get(field).cloned().unwrap_or_else(found);
                     patch.entry(field.to_owned()).or_insert_with(value);
                 }
-                let mut body: Map = patch.into_iter().collect();
+                let mut body: Map = patch.into_iter().chain(self.wanted.along.clone()).collect();
                 form(&self.wanted.key, &mut body);
                 return Tree::Map(body);
             }

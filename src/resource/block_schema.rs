@@ -46,7 +46,7 @@ fn without_secret_fields(value: &Value, depth: usize) -> Value {
 }
 
 /// The definitions that `fields` refers to, directly or through one of these, and that are not blocks.
-fn plain_definitions(fields: &Value, definitions: &Map<String, Value>) -> Map<String, Value> {
+pub(super) fn plain_definitions(fields: &Value, definitions: &Map<String, Value>) -> Map<String, Value> {
     let mut found = Map::new();
     let mut left = Vec::new();
     references(fields, 0, &mut left);
@@ -63,7 +63,8 @@ fn is_plain(definition: &Value) -> bool {
     definition.as_object().is_some_and(|map| !map.is_empty()) && definition["block_type_slug"].is_null()
 }
 
-fn references(value: &Value, depth: usize, found: &mut Vec<String>) {
+/// The definitions that a schema refers to by itself.
+pub(super) fn references(value: &Value, depth: usize, found: &mut Vec<String>) {
     if depth >= DEEPEST {
         return;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Compare, Field, Rules, text};
+use super::{Compare, Field, Rules, nested_types, text};
 
 static FIELDS: [Field; 9] = [
     Field { name: "name", compare: Compare::Exact, default: "null" },
@@ -20,9 +20,6 @@ static FIELDS: [Field; 9] = [
 /// schema of the same type.
 pub static RULES: Rules = Rules { fields: &FIELDS, fixed: &["name"] };
 
-/// Keys that the API adds to the fields of a schema.
-const ADDED: [&str; 3] = ["block_type_slug", "secret_fields", "block_schema_references"];
-
 /// What the API's row says of a field: the row of the type, with that of its schema as `block_schema` beside its own
 /// keys where the question is about it.
 ///
@@ -34,13 +31,7 @@ pub fn found(row: &Value, field: &str) -> Value {
             Some(words) => unescaped(words).into(),
             None => Value::Null,
         },
-        "fields" => {
-            let mut fields = schema["fields"].clone();
-            if let Value::Object(map) = &mut fields {
-                ADDED.iter().for_each(|key| drop(map.shift_remove(*key)));
-            }
-            fields
-        }
+        "fields" => nested_types::kept(&schema["fields"]),
         "secret_fields" => match &schema["fields"]["secret_fields"] {
             Value::Null => Value::Array(Vec::new()),
             secret => secret.clone(),

@@ -8,6 +8,7 @@ pub mod block_type;
 pub mod concurrency_limit;
 pub mod deployment;
 mod lax;
+pub mod nested_types;
 pub mod schema_check;
 pub mod tag_limit;
 pub mod variable;

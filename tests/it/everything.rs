@@ -324,3 +324,70 @@ fn a_pools_own_queue_and_template_stay_with_it() {
     bench.http().get("/work_pools/p/queues/default");
     bench.writes_nothing();
 }
+
+const NESTED: &str = r##"
+block_types:
+  - slug: nested-outer
+    name: Nested Outer
+    fields:
+      title: Nested Outer
+      type: object
+      properties:
+        inner: { title: Inner, $ref: "#/definitions/Inner" }
+        either: { anyOf: [{ $ref: "#/definitions/Inner" }, { $ref: "#/definitions/Secret" }, { type: "null" }] }
+        options: { $ref: "#/definitions/Options" }
+      definitions:
+        Inner: { block_type_slug: nested-inner }
+        Secret: { block_type_slug: secret }
+        Options: { title: Options, type: object, properties: { n: { type: integer } } }
+        Unused: { type: object }
+  - slug: nested-inner
+    name: Nested Inner
+    fields: { title: Nested Inner, type: object, properties: { x: { title: X, type: string } } }
+    secret_fields: [x]
+blocks:
+  - { type: nested-inner, name: a, data: { x: { from_env: X } } }
+  - { type: nested-outer, name: a, data: { inner: { block: nested-inner/a } } }
+"##;
+
+/// The schemas of a type, newest first.
+fn schemas(http: &Http, slug: &str) -> Vec<Value> {
+    let id = http.get(&format!("/block_types/slug/{slug}"))["id"].clone();
+    let rows = http.post("/block_schemas/filter", json!({"block_schemas": {"block_type_id": {"any_": [id]}}}));
+    rows.as_array().unwrap().clone()
+}
+
+#[test]
+fn a_type_that_holds_blocks_of_others_settles() {
+    let server = Server::shared();
+    let http = server.http();
+    let project = Project::new().api(&server.url).env("X", "x").file("reconcile.yaml", "name: nested\n");
+    project.write("blocks.yaml", NESTED);
+    let settles = || {
+        project.reconcile(&["apply", "--yes"]).exits(0);
+        project.reconcile(&["plan", "--detailed-exitcode"]).exits(0);
+        project.reconcile(&["drift"]).exits(0);
+    };
+    settles();
+    let (outer, inner) = (schemas(&http, "nested-outer"), schemas(&http, "nested-inner"));
+    assert_eq!((outer.len(), inner.len()), (1, 1), "{outer:#?} {inner:#?}");
+    let references = &outer[0]["fields"]["block_schema_references"];
+    assert_eq!(references["inner"]["block_schema_checksum"], inner[0]["checksum"]);
+    assert_eq!(references["either"].as_array().map(Vec::len), Some(2), "{references:#}");
+    assert_eq!(outer[0]["fields"]["definitions"]["Nested Inner"]["secret_fields"], json!(["x"]));
+
+    project.write("blocks.yaml", &NESTED.replace("x: { title: X, type: string }", "x: { title: Y, type: string }"));
+    let plan: Value = serde_json::from_str(&project.reconcile(&["plan", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!(
+        told(&plan),
+        ["update block_type nested-inner", "update block_type nested-outer"],
+        "it refers to another form"
+    );
+    settles();
+
+    project.write("blocks.yaml", &NESTED.replace("block_type_slug: secret", "block_type_slug: nested-nothing"));
+    let output = project.reconcile(&["plan"]).exits(4);
+    assert!(output.stderr.contains("E0773") && output.stderr.contains("nested-nothing"), "{output:?}");
+    project.write("blocks.yaml", "blocks: []\n");
+    project.reconcile(&["destroy", "--yes"]).exits(0);
+}

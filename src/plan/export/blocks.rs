@@ -7,6 +7,7 @@ use super::{Draft, Names, is_empty};
 use crate::manifest::resources::known_types;
 use crate::model::{Key, Kind};
 use crate::resource;
+use crate::resource::nested_types::{complete, kept};
 
 /// What Prefect's Python writes into data besides the fields of the type.
 const NOISE: [&str; 5] =
@@ -96,13 +97,27 @@ pub fn block_type(key: &Key, row: &Value) -> Draft {
         _ => Value::Null,
     };
     for field in resource::rules(Kind::BlockType).fields {
-        let value = resource::found(Kind::BlockType, row, field.name);
+        let value = match field.name {
+            "fields" => fields(&row["block_schema"]["fields"]),
+            name => resource::found(Kind::BlockType, row, name),
+        };
         let is_said = field.name == "fields" || !(is_empty(&value) || value == default(field.name));
         if is_said {
             draft.put(field.name, value);
         }
     }
     draft
+}
+
+/// The fields of a schema with the types that it holds; what refers to them only where it does not follow from these.
+fn fields(served: &Value) -> Value {
+    let mut fields = served.clone();
+    let Value::Object(map) = &mut fields else { return fields };
+    map.retain(|key, _| !["block_type_slug", "secret_fields", "block_schema_references"].contains(&key.as_str()));
+    if kept(&complete(&fields, &|_| None)) != kept(served) {
+        fields["block_schema_references"] = served["block_schema_references"].clone();
+    }
+    fields
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Filler<'_> {
         let Some((slug, _)) = self.item.key.name.split_once('/') else { return };
         let slug = slug.to_owned();
         if !self.is_type(&slug) {
-            return self.no_type(&slug);
+            return self.no_type(&slug, &Path::of("type"));
         }
         let Some(form) = self.form(&slug) else { return };
         self.check_references(at, data, &slug, &form);
@@ -149,17 +149,17 @@ impl Filler<'_> {
     }
 
     /// Whether there is such a type. Without an API anything may be one.
-    fn is_type(&self, slug: &str) -> bool {
+    pub(super) fn is_type(&self, slug: &str) -> bool {
         self.facts.block_types.is_none() || self.is_registered(slug)
     }
 
-    fn no_type(&mut self, slug: &str) {
+    pub(super) fn no_type(&mut self, slug: &str, at: &Path) {
         let known = self.own_types.keys().chain(known_types().keys()).map(String::as_str);
         let help = did_you_mean(slug, known).unwrap_or_else(|| {
             "declare it below `block_types:`, or register it with `prefect block register`".to_owned()
         });
         let message = format!("there is no block type `{slug}`, neither in git nor on the API");
-        self.error("E0773", &Path::of("type"), message, &help);
+        self.error("E0773", at, message, &help);
     }
 
     /// The schema that a block of this type gets: that of git, of the API, or of a fresh server.

@@ -2,6 +2,7 @@
 
 mod automation;
 mod block;
+mod block_type;
 mod fill;
 mod pool;
 
@@ -65,6 +66,7 @@ pub fn questions(items: &[Item]) -> Questions {
         if item.key.kind == Kind::Block {
             out.block_types.extend(item.key.name.split('/').next().map(str::to_owned));
         }
+        out.block_types.extend(block_type::nested(item));
     }
     out
 }
@@ -179,7 +181,7 @@ impl Filler<'_> {
                 (Kind::WorkPool, "base_job_template") => self.template(value)?,
                 (Kind::WorkPool, "storage_configuration") => self.storage(value),
                 (Kind::Block, "data") => self.data(value),
-                (Kind::BlockType, "fields") => value.clone(),
+                (Kind::BlockType, "fields") => self.schema(value),
                 _ => self.filled(&at, value),
             };
             fields.insert(name.clone(), value);
@@ -209,6 +211,9 @@ impl Filler<'_> {
 
     /// What is sent when it is made, and is no difference by itself.
     fn along(&self, fields: &Fields) -> Fields {
+        if self.item.key.kind == Kind::BlockType {
+            return self.definitions().map(|all| ("definitions".to_owned(), all)).into_iter().collect();
+        }
         if self.item.key.kind != Kind::WorkPool || fields.contains_key("base_job_template") {
             return Fields::new();
         }
