@@ -203,7 +203,9 @@ reconcile. Add a pull step if the code is elsewhere.
         title: "No deployment is declared",
         text: "\
 No matched file declares a deployment, or there is no matching file. That is an error because an empty result would
-mean that everything left git. Check the directory, `include` and `exclude` of reconcile.yaml, and .gitignore.",
+mean that everything left git. Check the directory, `include` and `exclude` of reconcile.yaml, and .gitignore.
+A resource file with an empty list, such as `variables: []`, does say that nothing is wanted: what is owned is then
+held, and `reconcile destroy` deletes it.",
     },
     Page {
         code: "W0171",

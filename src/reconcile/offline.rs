@@ -173,8 +173,7 @@ fn guessed(one: &Filled) -> String {
 
 /// What is wrong with the files of the base is not the doing of whoever proposes a change.
 fn remark(revision: &str, there: &Side) -> Option<Diagnostic> {
-    // That nothing is declared there is no problem.
-    let mut errors = there.diagnostics.iter().filter(|d| d.severity == Severity::Error && d.code != "E0170");
+    let mut errors = there.diagnostics.iter().filter(|d| d.severity == Severity::Error);
     let first = errors.next()?;
     let more = errors.count();
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };

@@ -176,7 +176,8 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
         let needed = needed::needed(&selecting.selected, default_pool, BTreeSet::new(), &items);
         items.retain(|item| needed.contains(&item.key));
     }
-    if items.is_empty() && !request.owning.destroy {
+    // Lists without items say that nothing is wanted any more, which is for the plan to hold; no file says nothing.
+    if !reader.has_lists && !request.owning.destroy && !request.is_base() {
         reader.none_declared(&files, &selecting);
     }
     let scope = scope(&project, git.as_ref(), &reader.worktree, environment);
@@ -267,6 +268,8 @@ struct Reader<'a> {
     texts: Texts,
     diagnostics: Vec<Diagnostic>,
     complete: bool,
+    /// Whether a file has lists of objects, be they empty.
+    has_lists: bool,
 }
 
 /// Files that declare deployments, items of resource files, and how many files declare something.
@@ -274,7 +277,7 @@ type Files = (Vec<PrefectFile>, Vec<Item>, usize);
 
 impl<'a> Reader<'a> {
     fn new(request: &'a Request, worktree: Worktree) -> Self {
-        Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true }
+        Reader { request, worktree, texts: Texts::new(), diagnostics: Vec::new(), complete: true, has_lists: false }
     }
 
     fn project(&mut self) -> Result<Project, PassError> {
@@ -338,6 +341,7 @@ impl<'a> Reader<'a> {
         for File { path, root, has_deployments, is_overlay } in all {
             let as_prefect_does = !is_overlay && self.is_prefects(&path);
             let has_resources = !as_prefect_does && resources::ROOT_KEYS.iter().any(|key| root.get(key).is_some());
+            self.has_lists |= has_resources;
             if has_resources || !has_deployments {
                 let (read, problems) = resources::read(&path, &root);
                 items.extend(read);

@@ -477,3 +477,23 @@ fn what_changed_since_a_commit_means_objects_as_well() {
     let said = project.reconcile(&["plan", "--changed-since", "HEAD"]).exits(0).stderr;
     assert!(said.contains("1 of 2 deployments and 1 of 8 other objects touched"), "{said}");
 }
+
+#[test]
+fn lists_without_items_hold_everything_and_are_no_error() {
+    let server = Server::shared();
+    let variables = "variables: [{ name: emptied_a, value: 1 }, { name: emptied_b, value: 1 }]\n";
+    let project = Project::new()
+        .api(&server.url)
+        .file("reconcile.yaml", "name: emptied\nprune: true\n")
+        .file("vars.reconcile.yaml", variables);
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    project.write("vars.reconcile.yaml", "variables: []\n");
+    project.reconcile(&["validate"]).exits(0);
+    let plan: Value = serde_json::from_str(&project.reconcile(&["plan", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!((&plan["changes"], &plan["summary"]["held"]), (&json!([]), &json!(2)), "{plan:#}");
+    assert!(held(&plan, "variable", "emptied_a").contains("nothing is declared any more"), "{plan:#}");
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    assert_eq!(server.http().get("/variables/name/emptied_a")["value"], 1);
+    project.reconcile(&["destroy", "--yes"]).exits(0);
+    assert_eq!(server.http().request("GET", "/variables/name/emptied_a", None).status, 404);
+}
