@@ -121,4 +121,15 @@ The `type` of a block is the slug of its type, such as `s3-bucket`. This one is 
 nor registered on the API, nor a type that Prefect ships, so the block could not be made. Correct the slug, declare the
 type, or register it with `prefect block register --module my_module`. Without an API (`validate`) nobody can tell.",
     },
+    Page {
+        code: "W0774",
+        title: "A placeholder is stored as it stands",
+        text: "\
+`{{ prefect.variables.x }}` and `{{ prefect.blocks.type.name }}` are filled in where deployments have them: by
+reconcile, and by the worker in job variables and pull steps. In a block, a variable, a limit or the texts of other
+objects neither Prefect nor reconcile does, so that a flow reads the braces. `{{ vars.x }}` is filled in from `vars`
+of reconcile.yaml, if there are any. Write the value; refer to a block with `{ block: type/name }`; take secrets with
+`{ from_env: NAME }`. Base job templates, the storage of pools and automations have placeholders of their own and are
+left alone.",
+    },
 ];

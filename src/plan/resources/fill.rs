@@ -8,7 +8,7 @@ use crate::manifest::resources::Item;
 use crate::manifest::{json_mode, yaml};
 use crate::model::tree::Unknown;
 use crate::model::{Map, Path, RepoPath, Secret, Tree};
-use crate::render::{PlaceholderKind, placeholders};
+use crate::render::{Placeholder, PlaceholderKind, placeholders};
 
 use super::Filler;
 
@@ -172,10 +172,39 @@ impl Filler<'_> {
         Tree::Null
     }
 
+    /// Warns of a placeholder that deployments may have, and that nobody fills in here. Other words between braces may
+    /// well be templates that a block's own class fills.
+    fn unfilled(&mut self, at: &Path, found: &Placeholder, text: &str) {
+        // The worker fills them in there, and an example shows what somebody would write.
+        if ["base_job_template", "storage_configuration", "code_example"]
+            .map(Path::of)
+            .iter()
+            .any(|own| at.starts_with(own))
+        {
+            return;
+        }
+        let help = match found.kind {
+            PlaceholderKind::Block => {
+                "`{ block: type/name }` at the top of a block's `data` refers to a block; a value of it is taken with \
+                 `{ from_env: NAME }` or `{ from_file: path }`"
+            }
+            PlaceholderKind::Variable => {
+                "write the value, or `{{ vars.x }}` of reconcile.yaml for one that several files need"
+            }
+            PlaceholderKind::Output if found.name.starts_with("vars.") => {
+                "declare it below `vars:` of reconcile.yaml, or of the environment; without any `vars` none is filled in"
+            }
+            PlaceholderKind::Output | PlaceholderKind::Env => return,
+        };
+        let message = format!("`{}` in `{at}` is stored as it stands: nobody fills it in", found.text(text));
+        self.warn("W0774", at, message, help);
+    }
+
     /// A text with `{{ $NAME }}` filled in. Other placeholders are somebody else's.
     fn text(&mut self, at: &Path, text: &str) -> Tree {
-        let found = placeholders(text).into_iter().filter(|found| found.kind == PlaceholderKind::Env);
-        let found: Vec<_> = found.collect();
+        let (found, others): (Vec<_>, Vec<_>) =
+            placeholders(text).into_iter().partition(|found| found.kind == PlaceholderKind::Env);
+        others.iter().for_each(|other| self.unfilled(at, other, text));
         let (mut out, mut end, mut is_secret) = (String::new(), 0, false);
         for one in &found {
             let name = one.name.trim_start_matches('$');
