@@ -131,10 +131,34 @@ fn whole(path: Path, wanted: &Tree, found: &Tree, same: bool, sides: &Sides<'_>)
     if same || is_normalised_by_the_server(&path, wanted, sides) {
         return FieldDiff::default();
     }
-    let before = sides.shown(&path, found.clone(), Some(wanted));
+    let found = in_words_of(wanted, &wanted.with_ids(&|key| sides.ids.get(key).cloned()), found);
+    let before = sides.shown(&path, found, Some(wanted));
     FieldDiff {
         changes: vec![FieldChange { path, before: Some(before), after: Some(wanted.clone()) }],
         send: Some(wanted.clone()),
+    }
+}
+
+/// What the API holds, with the name of an object where its id is the one that is wanted: that is no difference.
+fn in_words_of(wanted: &Tree, with_ids: &Tree, found: &Tree) -> Tree {
+    match (wanted, with_ids, found) {
+        (Tree::IdOf(_), _, _) if with_ids == found => wanted.clone(),
+        (Tree::Map(wanted), Tree::Map(with_ids), Tree::Map(found)) => {
+            let each = found.iter().map(|(key, value)| match wanted.get(key).zip(with_ids.get(key)) {
+                Some((wanted, with_ids)) => (key.clone(), in_words_of(wanted, with_ids, value)),
+                None => (key.clone(), value.clone()),
+            });
+            Tree::Map(each.collect())
+        }
+        (Tree::List(wanted), Tree::List(with_ids), Tree::List(found)) => {
+            let known = wanted.iter().zip(with_ids).map(Some).chain(std::iter::repeat(None));
+            let each = found.iter().zip(known).map(|(value, known)| match known {
+                Some((wanted, with_ids)) => in_words_of(wanted, with_ids, value),
+                None => value.clone(),
+            });
+            Tree::List(each.collect())
+        }
+        _ => found.clone(),
     }
 }
 

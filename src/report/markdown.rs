@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fit::fit;
+use super::leaves::leaves;
 use super::{Outcome, Report, text, value_json};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::Tree;
@@ -85,7 +86,7 @@ fn change(change: &Change) -> Value {
         "fields": change.fields.len(),
         "impact": change.impact,
         "left": change.left_to_python.iter().map(text::left_to_python).collect::<Vec<_>>(),
-        "diff": change.fields.iter().map(diff).collect::<Vec<_>>().join("\n"),
+        "diff": change.fields.iter().flat_map(|field| leaves(field).into_owned()).map(|leaf| diff(&leaf)).collect::<Vec<_>>().join("\n"),
     })
 }
 

@@ -5,6 +5,7 @@ pub mod drift;
 mod failure;
 mod fit;
 pub mod github;
+mod leaves;
 pub mod markdown;
 pub mod metrics;
 pub mod page;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use similar::TextDiff;
 
+use super::leaves::leaves;
 use super::{Outcome, Report, count};
 use crate::diagnostic::Severity;
 use crate::model::plan::{Action, Change, FieldChange, Held, LeftToPython, Summary};
@@ -24,6 +25,8 @@ pub const SHOWN: usize = 200;
 
 /// How many characters of one value are shown unless all are asked for.
 const VALUE_WIDTH: usize = 100;
+/// So many values that differ are shown of an object.
+const FIELDS: usize = 60;
 
 /// How many reasons are shown why only Python can tell something of one flow, unless all are asked for.
 const PYTHON_SHOWN: usize = 5;
@@ -221,6 +224,8 @@ fn one_held(held: &Held, kinds: usize, look: Look) -> String {
 }
 
 fn fields(fields: &[FieldChange], look: Look) -> String {
+    let all: Vec<FieldChange> = fields.iter().flat_map(|field| leaves(field).into_owned()).collect();
+    let fields = if look.full { &all[..] } else { &all[..all.len().min(FIELDS)] };
     let width = fields.iter().map(|f| f.path.to_string().chars().count()).max().unwrap_or(0).min(40);
     let mut out = String::new();
     for field in fields {
@@ -237,6 +242,9 @@ fn fields(fields: &[FieldChange], look: Look) -> String {
                 let _ = writeln!(out, "      {path:<width$}  {before} → {after}");
             }
         }
+    }
+    if fields.len() < all.len() {
+        let _ = writeln!(out, "      … and {} more; `--full` shows all", all.len() - fields.len());
     }
     out
 }

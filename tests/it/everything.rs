@@ -318,6 +318,12 @@ fn a_pools_own_queue_and_template_stay_with_it() {
     assert_eq!(bench.http().get("/work_pools/p/queues/default")["priority"], 3);
     bench.writes_nothing();
     bench.project.write("rest.reconcile.yaml", &pool(""));
+    let leaf = "base_job_template.variables.properties.stream_output.default";
+    let text = bench.run(&["plan"], 0).stdout;
+    assert!(text.lines().any(|line| line.contains(leaf) && line.ends_with("false → true")), "{text}");
+    assert!(!text.contains("job_configuration"), "{text}");
+    let markdown = bench.run(&["plan", "--format", "markdown"], 0).stdout;
+    assert!(markdown.contains(&format!("- {leaf}: false\n+ {leaf}: true")), "{markdown}");
     bench.run(&["apply", "--yes", "--prune"], 0);
     let row = bench.http().get("/work_pools/p");
     assert_eq!(row["base_job_template"]["variables"]["properties"]["stream_output"]["default"], true, "{row:#}");
