@@ -111,6 +111,9 @@ impl Existing<'_> {
             let reason = fixed_reason(key, fixed);
             return planned.plan.held.push(Held { key: key.clone(), action: Action::Replace, reason });
         }
+        if let Some(reason) = self.same_form(&changes) {
+            return planned.plan.held.push(Held { key: key.clone(), action: Action::Update, reason });
+        }
         if changes.is_empty() {
             if owned.is_some() || !policy.ledger {
                 planned.plan.unchanged += 1;
@@ -199,6 +202,23 @@ impl Existing<'_> {
             | Kind::Deployment => {}
         }
         Tree::Map(patch.into_iter().collect())
+    }
+
+    /// Why a block type would get no other schema: the server knows schemas by their fields and version, and answers one
+    /// that is there with itself.
+    fn same_form(&self, changes: &[FieldChange]) -> Option<String> {
+        if self.wanted.key.kind != Kind::BlockType {
+            return None;
+        }
+        let is_changed = |field: &str| changes.iter().any(|change| change.path.starts_with(&Path::of(field)));
+        let field = ["secret_fields", "capabilities"].into_iter().find(|field| is_changed(field))?;
+        let is_other = is_changed("fields") || is_changed("version");
+        (!is_other).then(|| {
+            format!(
+                "`{field}` of a schema cannot be changed while its `fields` and its `version` stay the same: give \
+                 `version` another value, and the type gets another schema"
+            )
+        })
     }
 
     fn is_fixed(&self, path: &Path) -> bool {

@@ -397,3 +397,33 @@ fn a_type_that_holds_blocks_of_others_settles() {
     project.write("blocks.yaml", "blocks: []\n");
     project.reconcile(&["destroy", "--yes"]).exits(0);
 }
+
+#[test]
+fn what_is_secret_of_a_type_changes_with_its_version() {
+    let server = Server::shared();
+    let project = Project::new().api(&server.url).file("reconcile.yaml", "name: secrecy\n");
+    let with = |more: &str| {
+        let fields = "{ title: Secrecy, type: object, properties: { a: { type: string }, b: { type: string } } }";
+        project.write(
+            "blocks.yaml",
+            &format!("block_types:\n- {{ slug: secrecy, name: Secrecy, fields: {fields}{more} }}\n"),
+        );
+    };
+    let held = || {
+        let plan: Value = serde_json::from_str(&project.reconcile(&["plan", "--json"]).exits(0).stdout).unwrap();
+        assert_eq!(told(&plan), Vec::<String>::new());
+        plan["held"][0]["reason"].as_str().unwrap().to_owned()
+    };
+    with(", secret_fields: [a]");
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    with(", secret_fields: [a, b]");
+    assert!(held().contains("`secret_fields`") && held().contains("give `version` another value"), "{}", held());
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    with(", secret_fields: [a], capabilities: [query]");
+    assert!(held().contains("`capabilities`"), "{}", held());
+    with(", secret_fields: [a, b], capabilities: [query], version: '2'");
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    project.reconcile(&["plan", "--detailed-exitcode"]).exits(0);
+    assert_eq!(schemas(&server.http(), "secrecy")[0]["fields"]["secret_fields"], json!(["a", "b"]));
+    project.reconcile(&["destroy", "--yes"]).exits(0);
+}
