@@ -47,33 +47,29 @@ fn trigger(row: &Value) -> Value {
 /// Keys below which everything is the user's own.
 pub const FREE: [&str; 5] = ["match", "match_related", "parameters", "job_variables", "payload"];
 
-/// What the API holds in the words of what is declared: without what the server filled in, sets in the same order.
+/// What the API holds beside what is wanted, which says everything that a server fills in: without what a newer server
+/// fills in besides, and with what an older one does not know.
 pub fn beside(wanted: &Tree, found: Value) -> Value {
     match (wanted, found) {
         (Tree::Map(wanted), Value::Object(found)) => {
-            let kept = found.iter().filter(|(key, value)| wanted.contains_key(*key) || !is_filled(&found, key, value));
-            let kept = kept.map(|(key, value)| (key.clone(), value.clone()));
-            Value::Object(kept.map(|(key, value)| entry(wanted.get(&key), key, value)).collect())
+            let is_kept = |key: &str, value: &Value| wanted.contains_key(key) || !is_filled(&found, key, value);
+            let mut out: Map<String, Value> =
+                found.iter().filter(|(key, value)| is_kept(key, value)).map(|(k, v)| (k.clone(), v.clone())).collect();
+            for (key, value) in wanted {
+                match (out.get_mut(key), value.masked()) {
+                    (Some(_), _) if FREE.contains(&key.as_str()) => {}
+                    (Some(found), _) => *found = beside(value, found.take()),
+                    (None, value) if is_filled(&found, key, &value) => drop(out.insert(key.clone(), value)),
+                    (None, _) => {}
+                }
+            }
+            Value::Object(out)
         }
         (Tree::List(wanted), Value::Array(found)) if wanted.len() == found.len() => {
             wanted.iter().zip(found).map(|(wanted, found)| beside(wanted, found)).collect()
         }
         (_, found) => found,
     }
-}
-
-fn entry(wanted: Option<&Tree>, key: String, found: Value) -> (String, Value) {
-    let value = match (wanted, found) {
-        (Some(Tree::List(items)), Value::Array(values)) if SETS.contains(&key.as_str()) => {
-            let place = |value: &Value| items.iter().position(|item| *item == Tree::from(value)).unwrap_or(items.len());
-            let mut values = values;
-            values.sort_by_key(place);
-            Value::Array(values)
-        }
-        (Some(wanted), found) if !FREE.contains(&key.as_str()) => beside(wanted, found),
-        (_, found) => found,
-    };
-    (key, value)
 }
 
 /// Whether an entry of a trigger or an action is what the server writes where nothing is declared. What that is depends
@@ -131,25 +127,23 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_the_server_fills_in_is_no_difference() {
-        let wanted = json!({
-            "posture": "Proactive", "expect": ["b", "a"], "within": 60,
-            "match": {"prefect.resource.id": "prefect.flow-run.*"},
-        });
-        let found = json!({
-            "type": "event", "match": {"prefect.resource.id": "prefect.flow-run.*"}, "match_related": {}, "after": [],
-            "expect": ["a", "b"], "for_each": [], "posture": "Proactive", "threshold": 1, "within": 60.0,
-        });
-        let wanted = Tree::from(wanted);
-        assert_eq!(Tree::from(beside(&wanted, found.clone())), wanted);
-        let mut other = found;
-        other["threshold"] = json!(2);
-        assert_ne!(Tree::from(beside(&wanted, other)), wanted);
+    fn what_another_version_fills_in_is_no_difference() {
+        let wanted =
+            json!({"type": "run-deployment", "source": "selected", "deployment_id": "d", "schedule_after": 0.0});
+        let newer = json!({"type": "run-deployment", "source": "selected", "deployment_id": "d", "schedule_after": 0.0, "new": null});
+        let older = json!({"type": "run-deployment", "source": "selected", "deployment_id": "d"});
+        for found in [&wanted, &newer, &older] {
+            assert_eq!(beside(&Tree::from(json!([wanted])), json!([found])), json!([wanted]), "{found}");
+        }
+        let other =
+            json!({"type": "run-deployment", "source": "selected", "deployment_id": "d", "schedule_after": 5.0});
+        assert_eq!(beside(&Tree::from(wanted), other.clone()), other);
+        assert_eq!(beside(&Tree::from(other), older.clone()), older);
     }
 
     #[test]
     fn what_is_the_users_own_counts_as_a_whole() {
-        let wanted = Tree::from(json!({"parameters": {"a": 1}}));
+        let wanted = Tree::from(json!({"parameters": {"a": 1, "c": null}}));
         let found = json!({"parameters": {"a": 1, "b": null}, "source": "selected", "automation_id": null});
         assert_eq!(beside(&wanted, found), json!({"parameters": {"a": 1, "b": null}}));
     }

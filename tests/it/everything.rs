@@ -427,3 +427,72 @@ fn what_is_secret_of_a_type_changes_with_its_version() {
     assert_eq!(schemas(&server.http(), "secrecy")[0]["fields"]["secret_fields"], json!(["a", "b"]));
     project.reconcile(&["destroy", "--yes"]).exits(0);
 }
+
+/// Triggers as people write them, with what the server makes of each where that is not what is written.
+fn triggers() -> Vec<(Value, Value)> {
+    vec![
+        (json!({}), json!({"type": "event", "posture": "Reactive", "threshold": 1, "within": 0.0})),
+        (json!({"posture": "Proactive", "expect": ["x"], "within": 0}), json!({"within": 10.0})),
+        (json!({"posture": "Proactive", "expect": ["x"]}), json!({"within": 10.0})),
+        (json!({"expect": ["b", "a"], "within": "PT1M"}), json!({"within": 60.0})),
+        (
+            json!({"require": "any", "triggers": [{"expect": ["x"]}, {"posture": "Proactive", "expect": ["y"], "within": 0}]}),
+            json!({"type": "compound", "within": null}),
+        ),
+        (json!({"triggers": [{"expect": ["x"]}, {"expect": ["y"]}]}), json!({"type": "sequence", "within": null})),
+        (json!({"expect": ["prefect.work-pool.ready"], "work_pool": "settling"}), json!({"match_related": {}})),
+        (json!({"expect": ["prefect.flow-run.Failed"], "work_pool": "settling"}), json!({"match": {}})),
+    ]
+}
+
+#[test]
+fn triggers_with_little_said_settle() {
+    let server = Server::shared();
+    let project = Project::new().api(&server.url).file("reconcile.yaml", "name: settling\n");
+    let actions = json!([{"type": "do-nothing"}, {"type": "pause-work-pool", "work_pool": "settling"}]);
+    let automations: Vec<Value> = triggers()
+        .iter()
+        .enumerate()
+        // At work, one that waits for any event would see its own.
+        .map(|(n, (trigger, _))| {
+            json!({"name": format!("settling {n}"), "enabled": false, "trigger": trigger, "actions": actions})
+        })
+        .collect();
+    let file = json!({"work_pools": [{"name": "settling", "type": "process"}], "automations": automations});
+    project.write("all.reconcile.yaml", &file.to_string());
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    project.reconcile(&["plan", "--detailed-exitcode"]).exits(0);
+    project.reconcile(&["drift"]).exits(0);
+    let rows = server.http().all("automations");
+    let row = |n: usize| rows.iter().find(|row| row["name"] == format!("settling {n}")).unwrap();
+    for (n, (trigger, made)) in triggers().iter().enumerate() {
+        for (key, value) in made.as_object().unwrap() {
+            assert_eq!(row(n)["trigger"][key], *value, "{key} of {trigger}");
+        }
+    }
+    let pool = server.http().get("/work_pools/settling")["id"].as_str().unwrap().to_owned();
+    let label = format!("prefect.work-pool.{pool}");
+    assert_eq!(row(6)["trigger"]["match"]["prefect.resource.id"], label.as_str());
+    assert_eq!(row(7)["trigger"]["match_related"]["prefect.resource.id"], label.as_str());
+    // What the server refuses is refused before, with its place.
+    for (trigger, why) in [
+        ("{ posture: Proactive, within: 5 }", "10 seconds"),
+        ("{ within: null }", "null"),
+        ("{ posture: Sometimes }", "Reactive or Proactive"),
+        ("{ require: 3, triggers: [{}] }", "between 1 and"),
+        ("{ require: some, triggers: [{}] }", "`any` or `all`"),
+        ("{ type: compound, triggers: [{}] }", "needs `require`"),
+    ] {
+        let wrong = Project::new().api(&server.url);
+        wrong.write(
+            "all.reconcile.yaml",
+            &format!("automations:\n- name: never\n  actions: [{{ type: do-nothing }}]\n  trigger: {trigger}\n"),
+        );
+        let output = wrong.reconcile(&["plan"]).exits(4);
+        assert!(
+            output.stderr.contains(why) && output.stderr.contains("all.reconcile.yaml:4:"),
+            "{trigger}: {output:?}"
+        );
+    }
+    project.reconcile(&["destroy", "--yes"]).exits(0);
+}

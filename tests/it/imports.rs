@@ -372,3 +372,86 @@ fn pyyaml_reads_what_was_written() {
         assert_eq!(read, *value, "{text}");
     }
 }
+
+/// Automations made by Prefect's own Python, with as little said as it lets one say.
+const AUTOMATIONS: &str = r#"
+import asyncio
+from datetime import timedelta
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.events import CompoundTrigger, EventTrigger, SequenceTrigger
+from prefect.events.actions import CallWebhook, DoNothing, PauseWorkPool, SuspendFlowRun
+
+async def main():
+    async with get_client() as client:
+        pool = await client.create_work_pool(WorkPoolCreate(name="again-pool", type="process"))
+    ready = EventTrigger(expect={"prefect.work-pool.ready"}, match={"prefect.resource.id": f"prefect.work-pool.{pool.id}"})
+    triggers = [
+        EventTrigger(),
+        EventTrigger(posture="Proactive", expect={"b", "a"}, within=timedelta(0)),
+        EventTrigger(posture="Proactive", expect={"x"}, within=timedelta(minutes=2), threshold=3, for_each={"l"}),
+        CompoundTrigger(require="all", within=None, triggers=[EventTrigger(expect={"x"}), ready]),
+        CompoundTrigger(require=1, within=timedelta(seconds=5), triggers=[EventTrigger(expect={"x"})]),
+        SequenceTrigger(within=None, triggers=[EventTrigger(expect={"x"}), EventTrigger(posture="Proactive", expect={"y"})]),
+        ready,
+    ]
+    for n, trigger in enumerate(triggers):
+        actions = [DoNothing(), SuspendFlowRun(), PauseWorkPool(work_pool_id=pool.id), PauseWorkPool(source="inferred")]
+        await Automation(name=f"again {n}", enabled=False, trigger=trigger, actions=actions, actions_on_trigger=[DoNothing()]).acreate()
+
+asyncio.run(main())
+"#;
+
+/// What an automation is, without what the server counts by.
+fn essence(row: &Value) -> Value {
+    match row {
+        Value::Object(map) => {
+            let own = |key: &str| ["id", "created", "updated", "created_by", "updated_by"].contains(&key);
+            map.iter().filter(|(key, _)| !own(key)).map(|(key, value)| (key.clone(), essence(value))).collect()
+        }
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(essence).collect();
+            if items.iter().all(Value::is_string) {
+                items.sort_by_key(Value::to_string);
+            }
+            Value::Array(items)
+        }
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn automations_that_were_imported_can_be_made_again() {
+    if !server_is_at_least((3, 8)) {
+        eprintln!("skipped: the Python that makes the automations is newer than this server");
+        return;
+    }
+    let server = Server::start();
+    let http = server.http();
+    let others =
+        Project::new().api(&server.url).env("PREFECT_SERVER_EPHEMERAL_ENABLED", "false").file("make.py", AUTOMATIONS);
+    others.shell(&format!("'{}' make.py", python().display())).exits(0);
+    let rows = || {
+        let mut rows = http.all("automations");
+        rows.sort_by_key(|row| row["name"].to_string());
+        rows
+    };
+    let before = rows();
+    assert_eq!(before.len(), 7);
+    let project = Project::new().api(&server.url).file("reconcile.yaml", "name: again\n");
+    let result = json_of(&project.reconcile(&["import", "--all", "--json"]).exits(0));
+    assert_eq!(result["left_out"], json!([]), "{result:#}");
+    plans_to_nothing(&project, 8);
+    for row in &before {
+        http.delete(&format!("/automations/{}", row["id"].as_str().unwrap()));
+    }
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    let after = rows();
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(essence(before), essence(after));
+        assert_ne!(before["id"], after["id"]);
+    }
+    assert_eq!(after.len(), before.len());
+    plans_to_nothing(&project, 8);
+}

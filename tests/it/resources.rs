@@ -2,8 +2,10 @@
 //! what was sent.
 
 use reconcile::diagnostic::has_errors;
-use reconcile::manifest::resources::{Item, read, sent};
-use reconcile::model::{Abilities, Key, Kind, RepoPath, Tree};
+use reconcile::manifest::resources::{Item, read};
+use reconcile::model::{Abilities, Kind, RepoPath, Tree};
+use reconcile::plan::resources::{Facts, House, objects};
+use reconcile::plan::want::Object;
 use reconcile::resource;
 use serde_json::{Value, json};
 
@@ -132,10 +134,18 @@ fn the_server_agrees_about_names_and_values() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
-/// The declared fields of an item as JSON, with one id for everything.
+/// The body of the request that makes an item's object, with one id for everything.
 fn body(item: &Item) -> Value {
-    let fields = sent(item, &|_: &Key| Some(ID.to_owned()));
-    Tree::Map(fields).revealed(&|_| Some(ID.to_owned())).unwrap()
+    let mut problems = Vec::new();
+    let house = House { ignore_drift: &[], strict: false };
+    let mut objects = objects(std::slice::from_ref(item), &Facts::default(), &house, &mut problems);
+    assert!(!has_errors(&problems), "{problems:?}");
+    // The block for the results of a pool comes with it.
+    let Object { fields, along, .. } = objects.remove(&item.key).unwrap();
+    let mut body = Tree::Map(fields.into_iter().chain(along).collect()).revealed(&|_| Some(ID.to_owned())).unwrap();
+    let name = if item.key.kind == Kind::TagConcurrencyLimit { "tag" } else { "name" };
+    body[name] = item.key.name.clone().into();
+    body
 }
 
 /// An item of each kind with everything said that can be, and one with nothing.

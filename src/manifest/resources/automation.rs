@@ -1,7 +1,10 @@
 //! Items of `automations:`: Prefect's own triggers and actions, with names where the API wants ids.
 
 pub(super) mod actions;
-pub(super) mod trigger;
+mod trigger;
+
+pub use actions::sent as sent_action;
+pub use trigger::sent as sent_trigger;
 
 use super::names;
 use super::reader::{Draft, Reader};

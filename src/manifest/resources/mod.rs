@@ -10,7 +10,6 @@ mod names;
 mod reader;
 mod references;
 pub(super) mod schema;
-mod sent;
 mod tag_limit;
 mod twice;
 mod variable;
@@ -24,9 +23,9 @@ use crate::manifest::node::{Node, Value};
 use crate::model::{Key, Map, Origin, Path, RepoPath};
 use reader::Reader;
 
+pub use automation::{sent_action, sent_trigger};
 pub use known_types::{KnownType, known_types};
-pub use references::references;
-pub use sent::sent;
+pub use references::{block_of, references};
 pub use twice::twice;
 pub use work_pool::storage_configuration;
 

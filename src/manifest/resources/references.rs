@@ -54,8 +54,8 @@ pub fn references(item: &Item) -> Vec<(Path, Key)> {
     match item.key.kind {
         Kind::Block => {
             for (field, value) in item.fields.get("data").and_then(Tree::as_map).into_iter().flatten() {
-                if let Some(name) = block_of(value) {
-                    found.push((Path::of("data").key(field), Key::new(Kind::Block, name)));
+                if let Some(block) = block_of(value) {
+                    found.push((Path::of("data").key(field), block));
                 }
             }
         }
@@ -84,16 +84,17 @@ pub fn references(item: &Item) -> Vec<(Path, Key)> {
     found
 }
 
-/// What a value refers to if it is `{ block: type/name }`.
-pub(super) fn block_of(tree: &Tree) -> Option<&str> {
+/// The block that a value refers to if it is `{ block: type/name }`.
+pub fn block_of(tree: &Tree) -> Option<Key> {
     let map = tree.as_map().filter(|map| map.len() == 1)?;
-    map.get(BLOCK).and_then(Tree::as_str).filter(|name| is_block(name))
+    let name = map.get(BLOCK).and_then(Tree::as_str).filter(|name| is_block(name))?;
+    Some(Key::new(Kind::Block, name))
 }
 
 /// References to blocks at any depth.
 fn blocks(tree: &Tree, path: Path, found: &mut Vec<(Path, Key)>) {
-    if let Some(name) = block_of(tree) {
-        found.push((path, Key::new(Kind::Block, name)));
+    if let Some(block) = block_of(tree) {
+        found.push((path, block));
         return;
     }
     match tree {

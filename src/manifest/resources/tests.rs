@@ -211,16 +211,48 @@ fn values_that_the_server_refuses_are_told() {
 #[test]
 fn names_become_ids_when_they_are_sent() {
     let (items, _) = read_text(EVERYTHING);
-    let sent = |i: usize| Tree::Map(sent(&items[i], &|_| None)).masked();
+    let field = |i: usize, name: &str| items[i].fields.get(name).expect("it is declared").clone();
     assert_eq!(
-        sent(1)["data"]["credentials"],
-        json!({"$ref": {"block_document_id": "(id of block aws-credentials/prod)"}})
+        block_of(&field(1, "data").get("credentials").expect("a reference").clone()).expect("one").name,
+        "aws-credentials/prod"
     );
-    let upload = &sent(3)["storage_configuration"]["bundle_upload_step"];
+    let steps = Tree::Map(storage_configuration(&field(3, "storage_configuration"))).masked();
     let expected = json!({"bucket": "my-flows", "aws_credentials_block_name": "prod", "requires": "prefect-aws"});
-    assert_eq!(upload["prefect_aws.experimental.bundles.upload"], expected);
-    assert_eq!(sent(7)["actions"][0]["deployment_id"], "(id of deployment etl/nightly)");
-    assert_eq!(sent(7)["trigger"]["threshold"], 1);
+    assert_eq!(steps["bundle_upload_step"]["prefect_aws.experimental.bundles.upload"], expected);
+    let mut places = Vec::new();
+    let mut name = |key: Key, at: &Path| {
+        places.push(at.to_string());
+        Tree::IdOf(key)
+    };
+    let action =
+        sent_action(field(7, "actions").as_list().expect("a list").first().expect("one"), &Path::of("a"), &mut name);
+    assert_eq!(action.masked()["deployment_id"], "(id of deployment etl/nightly)");
+    let trigger = json!({
+        "triggers": [
+            {"expect": ["prefect.work-pool.paused"], "work_pool": "p"},
+            {"expect": ["x"], "match": {"flow": ["f", "g"]}, "match_related": [{"deployment": "f/d"}], "work_pool": "p"},
+        ],
+    });
+    let trigger = sent_trigger(&Tree::from(trigger), &Path::of("t"), &mut name).masked();
+    let label = |key: &str| json!({"prefect.resource.id": format!("(id of {key})")});
+    assert_eq!((&trigger["type"], &trigger["within"]), (&json!("sequence"), &json!(null)));
+    assert_eq!(trigger["triggers"][0]["match"], label("work_pool p"));
+    assert_eq!(
+        (&trigger["triggers"][0]["posture"], &trigger["triggers"][0]["threshold"]),
+        (&json!("Reactive"), &json!(1))
+    );
+    assert_eq!(trigger["triggers"][1]["match"]["prefect.resource.id"], json!(["(id of flow f)", "(id of flow g)"]));
+    let related = json!({"prefect.resource.id": "(id of work_pool p)", "prefect.resource.role": "work-pool"});
+    assert_eq!(trigger["triggers"][1]["match_related"], json!([label("deployment f/d"), related]));
+    let expected = [
+        "a.deployment",
+        "t.triggers[0].work_pool",
+        "t.triggers[1].match.flow[0]",
+        "t.triggers[1].match.flow[1]",
+        "t.triggers[1].match_related[0].deployment",
+        "t.triggers[1].work_pool",
+    ];
+    assert_eq!(places, expected);
 }
 
 proptest::proptest! {
@@ -232,7 +264,8 @@ proptest::proptest! {
             let item = format!("{list}: [{{name: {quoted}, tag: {quoted}, slug: {quoted}, type: {quoted}, data: {{{quoted}: {quoted}}}}}]");
             if let Ok(document) = yaml::read(&file, item.as_bytes()) {
                 for item in read(&file, &document.root).0 {
-                    let _ = (references(&item), sent(&item, &|_| None));
+                    let trigger = item.fields.get("trigger").unwrap_or(&Tree::Null);
+                    let _ = (references(&item), sent_trigger(trigger, &Path::root(), &mut |key, _| Tree::IdOf(key)));
                 }
             }
         }

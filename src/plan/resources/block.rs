@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::manifest::resources::{Item, known_types};
+use crate::manifest::resources::{Item, block_of, known_types};
 use crate::model::{Key, Kind, Map, Path, Secret, Tree};
 use crate::resource::block_data;
 use crate::resource::schema_check::Misfit;
 
-use super::{Filler, block_reference, named_block};
+use super::{Filler, block_reference};
 
 /// The form of a block type, as the API describes it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,7 +68,7 @@ impl Filler<'_> {
         let mut out = crate::model::Map::new();
         for (key, value) in entries {
             let below = at.key(key);
-            let value = match named_block(value) {
+            let value = match block_of(value) {
                 Some(block) => block_reference(self.reference(block, &below)),
                 None => self.filled(&below, value),
             };
@@ -217,7 +217,7 @@ fn told(at: &Path, slug: &str, misfit: &Misfit) -> (Path, String) {
 fn with_holes(tree: &Tree, at: &Path, open: &mut Vec<Path>) -> Value {
     let is_source = |map: &Map| ["from_env", "from_file"].iter().any(|word| map.contains_key(*word));
     match tree {
-        Tree::Map(map) if !is_source(map) && !map.contains_key("$ref") && named_block(tree).is_none() => {
+        Tree::Map(map) if !is_source(map) && !map.contains_key("$ref") && block_of(tree).is_none() => {
             let below = |(key, value): (&String, &Tree)| (key.clone(), with_holes(value, &at.key(key), open));
             Value::Object(map.iter().map(below).collect())
         }

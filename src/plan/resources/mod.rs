@@ -173,9 +173,8 @@ impl Filler<'_> {
         for (name, value) in &self.item.fields {
             let at = Path::of(name);
             let value = match (self.item.key.kind, name.as_str()) {
-                (Kind::Automation, "trigger" | "actions" | "actions_on_trigger" | "actions_on_resolve") => {
-                    self.automation(&at, value)
-                }
+                (Kind::Automation, "trigger") => self.trigger(&at, value),
+                (Kind::Automation, "actions" | "actions_on_trigger" | "actions_on_resolve") => self.actions(&at, value),
                 // Their templates are the server's.
                 (Kind::Automation, _) => value.clone(),
                 (Kind::WorkPool, "base_job_template") => self.template(value)?,
@@ -252,11 +251,4 @@ fn single(key: &str, value: Tree) -> Tree {
 /// A reference to a block as the API wants it.
 fn block_reference(id: Tree) -> Tree {
     single("$ref", single("block_document_id", id))
-}
-
-/// The block that `{ block: type/name }` means.
-fn named_block(tree: &Tree) -> Option<Key> {
-    let map = tree.as_map().filter(|map| map.len() == 1)?;
-    let name = map.get("block")?.as_str().filter(|name| name.split('/').count() == 2)?;
-    Some(Key::new(Kind::Block, name))
 }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::manifest::resources::{Item, storage_configuration};
+use crate::manifest::resources::{Item, block_of, storage_configuration};
 use crate::model::{Key, Kind, Map, Path, RepoPath, Tree};
 
-use super::{Filler, Object, block_reference, named_block};
+use super::{Filler, Object, block_reference};
 
 /// The base job templates of Prefect's own types of pools. Source: the collections that Prefect 3.8.8 ships
 /// (`GET /collections/views/aggregate-worker-metadata`).
@@ -96,7 +96,7 @@ impl Filler<'_> {
 
     /// A tree with references to blocks as the API wants them, at any depth.
     pub(super) fn with_blocks(&mut self, at: &Path, tree: &Tree) -> Tree {
-        if let Some(block) = named_block(tree) {
+        if let Some(block) = block_of(tree) {
             return block_reference(self.reference(block, at));
         }
         match tree {
@@ -117,14 +117,14 @@ impl Filler<'_> {
         let mut keys = storage_configuration(&declared);
         if let Some((store, inputs)) = store_of(&declared) {
             let below = at.key(store.word);
-            if let Some(block) = inputs.get("credentials").and_then(named_block) {
+            if let Some(block) = inputs.get("credentials").and_then(block_of) {
                 self.needs.insert(block, self.place(&below.key("credentials")));
             }
             let id = self.reference(result_block(&self.item.key.name, store), &below);
             keys.insert("default_result_storage_block_id".to_owned(), id);
         }
         for (key, value) in &mut keys {
-            if let Some(block) = named_block(value) {
+            if let Some(block) = block_of(value) {
                 *value = self.reference(block, &at.key(key));
             }
         }
@@ -176,7 +176,7 @@ pub fn derived(item: &Item) -> Vec<Object> {
     let mut needs = std::collections::BTreeMap::new();
     data.insert(place.to_owned(), inputs.get(store.place).cloned().unwrap_or(Tree::Null));
     data.insert(folder.to_owned(), Tree::text("results"));
-    if let Some(block) = inputs.get("credentials").and_then(named_block) {
+    if let Some(block) = inputs.get("credentials").and_then(block_of) {
         data.insert(credentials.to_owned(), block_reference(Tree::IdOf(block.clone())));
         needs.insert(block, item.origin());
     }

@@ -8,7 +8,7 @@ use crate::manifest::lax;
 use crate::manifest::node::{Node, Value};
 use crate::manifest::resources::reader::Reader;
 use crate::manifest::schedules::interval::Duration;
-use crate::model::{Key, Kind, Map, Tree};
+use crate::model::{Key, Kind, Map, Path, Tree};
 
 /// One type of action.
 pub(in crate::manifest) struct Action {
@@ -187,8 +187,9 @@ fn check_value(reader: &mut Reader, key: &str, node: &Node) {
     reader.error("E0715", node, message, format!("write {wanted} after `{key}:`"));
 }
 
-/// The action as it is sent, with everything that the server would fill in; names become ids.
-pub(in crate::manifest::resources) fn sent(declared: &Tree) -> Tree {
+/// The action as it is sent, with everything that the server would fill in. `name` gives what stands for the id of a
+/// named object; it is told where the name stands.
+pub fn sent(declared: &Tree, at: &Path, name: &mut dyn FnMut(Key, &Path) -> Tree) -> Tree {
     let word = declared.get("type").and_then(Tree::as_str).unwrap_or_default();
     let (Some(map), Some(action)) = (declared.as_map(), KINDS.iter().find(|action| action.word == word)) else {
         return declared.clone();
@@ -199,7 +200,7 @@ pub(in crate::manifest::resources) fn sent(declared: &Tree) -> Tree {
             out.insert("source".to_owned(), map.get("source").cloned().unwrap_or_else(|| Tree::text("selected")));
         }
         let named = map.get(target.key).and_then(Tree::as_str);
-        let id = named.map(|name| Tree::IdOf(Key::new(target.kind, name)));
+        let id = named.map(|named| name(Key::new(target.kind, named), &at.key(target.key)));
         out.insert(target.id.to_owned(), id.or_else(|| map.get(target.id).cloned()).unwrap_or(Tree::Null));
     }
     for (key, default) in action.keys {

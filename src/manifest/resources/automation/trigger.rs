@@ -5,7 +5,6 @@ use crate::manifest::node::{Node, Value};
 use crate::manifest::resources::reader::{Draft, Reader};
 use crate::manifest::resources::references::NAMES;
 use crate::manifest::triggers::read;
-use crate::model::tree::Unknown;
 use crate::model::{Key, Kind, Map, Path, Tree};
 
 const KEY: &str = "trigger";
@@ -72,42 +71,78 @@ fn without_names(tree: &Tree) -> Tree {
     Tree::Map(each.collect())
 }
 
-/// The trigger as it is sent, with everything that the server would fill in. `id` gives the server's ids.
+/// The trigger as it is sent, with everything that the server would fill in. `name` gives what stands for the id of a
+/// named object; it is told where the name stands.
 ///
 /// A name becomes a label: where every expected event is one of that kind of object, the object that the event is about
 /// must be the named one, else one that the event is related to. Sets are sorted, as `resource::automation` has them.
-pub(in crate::manifest::resources) fn sent(declared: &Tree, id: &dyn Fn(&Key) -> Option<String>) -> Tree {
-    let labelled = labelled(declared, id);
-    let mut reader = read::Reader::default();
-    match &labelled {
-        Tree::Map(map) => sorted(reader.trigger(map, &Path::root(), true)),
-        _ => labelled,
+pub fn sent(declared: &Tree, at: &Path, name: &mut dyn FnMut(Key, &Path) -> Tree) -> Tree {
+    match labelled(declared, at, name) {
+        Tree::Map(map) => sorted(read::Reader::default().trigger(&map, &Path::root(), true)),
+        other => other,
     }
 }
 
-fn labelled(tree: &Tree, id: &dyn Fn(&Key) -> Option<String>) -> Tree {
+type Naming<'a> = dyn FnMut(Key, &Path) -> Tree + 'a;
+
+fn labelled(tree: &Tree, at: &Path, name: &mut Naming<'_>) -> Tree {
     let Tree::Map(declared) = tree else { return tree.clone() };
     let mut map = Map::new();
     for (key, value) in declared.iter().filter(|(key, _)| !NAMES.iter().any(|(name, _)| name == key)) {
+        let below = at.key(key);
         let value = match (key.as_str(), value) {
-            ("triggers", Tree::List(items)) => Tree::List(items.iter().map(|item| labelled(item, id)).collect()),
+            ("triggers", Tree::List(items)) => {
+                let each = items.iter().enumerate();
+                Tree::List(each.map(|(n, item)| labelled(item, &below.item(n), name)).collect())
+            }
+            ("match" | "match_related", value) => matching(value, &below, name),
             _ => value.clone(),
         };
         map.insert(key.clone(), value);
     }
     for (key, kind) in NAMES {
-        let Some(name) = declared.get(key).and_then(Tree::as_str) else { continue };
-        let word = resource_word(kind);
-        let label = match id(&Key::new(kind, name)) {
-            Some(id) => Tree::Text(format!("prefect.{word}.{id}")),
-            None => Tree::Unknown(Unknown::AtApply),
-        };
-        match is_about(declared, word) {
+        let Some(named) = declared.get(key).and_then(Tree::as_str) else { continue };
+        let label = name(Key::new(kind, named), &at.key(key));
+        match is_about(declared, resource_word(kind)) {
             true => with_label(&mut map, label),
             false => with_related(&mut map, label, kind),
         }
     }
     Tree::Map(map)
+}
+
+/// Labels, in which names of objects may stand: one or several below the word of their kind.
+fn matching(tree: &Tree, at: &Path, name: &mut Naming<'_>) -> Tree {
+    let labels = match tree {
+        // `match_related` takes a list of mappings as well.
+        Tree::List(items) => {
+            let each = items.iter().enumerate();
+            return Tree::List(each.map(|(n, item)| matching(item, &at.item(n), name)).collect());
+        }
+        Tree::Map(labels) => labels,
+        other => return other.clone(),
+    };
+    let known = |key: &str| NAMES.into_iter().chain([("flow", Kind::Flow)]).find(|(word, _)| *word == key);
+    let mut out = Map::new();
+    for (key, value) in labels {
+        let below = at.key(key);
+        match (known(key), value) {
+            (Some((_, kind)), Tree::Text(named)) => {
+                out.insert(ID.to_owned(), name(Key::new(kind, named), &below));
+            }
+            (Some((_, kind)), Tree::List(all)) => {
+                let each = all.iter().enumerate().map(|(n, one)| match one.as_str() {
+                    Some(named) => name(Key::new(kind, named), &below.item(n)),
+                    None => one.clone(),
+                });
+                out.insert(ID.to_owned(), Tree::List(each.collect()));
+            }
+            _ => {
+                out.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    Tree::Map(out)
 }
 
 /// What a kind is called in the ids of events.
