@@ -455,3 +455,58 @@ fn automations_that_were_imported_can_be_made_again() {
     assert_eq!(after.len(), before.len());
     plans_to_nothing(&project, 8);
 }
+
+#[test]
+fn what_looks_like_a_reference_is_left_out_and_a_secret_stays_one() {
+    let server = Server::start();
+    let workspace = Workspace::of(&server.url);
+    workspace.prepare(
+        &[],
+        &[
+            ("from_env", json!({"a": [{"from_env": "HOME"}]})),
+            ("from_file", json!({"from_file": "/etc/hostname", "x": 1})),
+            ("block", json!({"block": "secret/x"})),
+        ],
+        &[
+            ("secret/env", json!({"value": {"from_env": CANARY}})),
+            ("secret/block", json!({"value": {"block": "x", "password": CANARY}})),
+            ("remote-file-system/deep", json!({"basepath": "/tmp", "settings": {"a": {"block": "secret/env"}}})),
+            ("remote-file-system/env", json!({"basepath": "/tmp", "settings": {"a": {"from_env": "HOME"}}})),
+        ],
+    );
+    let template = json!({
+        "job_configuration": {"command": "{{ command }}", "x": {"block": "secret/env"}},
+        "variables": {"type": "object", "properties": {"command": {"type": "string"}}},
+    });
+    server.http().post("/work_pools/", json!({"name": "like", "type": "odd", "base_job_template": template}));
+    let project = Project::new().api(&server.url).file("reconcile.yaml", "name: alike\n");
+    let result = json_of(&project.reconcile(&["import", "--all", "--json"]).exits(0));
+    let left: Vec<(&str, &str)> = result["left_out"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|out| (out["name"].as_str().unwrap(), out["why"].as_str().unwrap()))
+        .collect();
+    for (name, place, key) in [
+        ("from_env", "`value.a[0]`", "`from_env`"),
+        ("from_file", "`value`", "`from_file`"),
+        ("remote-file-system/deep", "`data.settings.a`", "`block`"),
+        ("remote-file-system/env", "`data.settings.a`", "`from_env`"),
+        ("like", "`base_job_template.job_configuration.x`", "`block`"),
+    ] {
+        let (_, why) = left.iter().find(|(left, _)| *left == name).unwrap_or_else(|| panic!("{name}: {left:#?}"));
+        assert!(why.contains(place) && why.contains(key) && why.contains("reads as a reference"), "{why}");
+    }
+    assert_eq!(left.len(), 5, "{left:#?}");
+    for (path, text) in files(&project) {
+        assert!(!text.contains(CANARY), "{path}: {text}");
+    }
+    let secrets =
+        json!({"SECRET_ENV_VALUE": {"from_env": CANARY}, "SECRET_BLOCK_VALUE": {"block": "x", "password": CANARY}});
+    let project = secrets
+        .as_object()
+        .unwrap()
+        .iter()
+        .fold(project, |project, (name, value)| project.env(name, &value.to_string()));
+    plans_to_nothing(&project, 3);
+}

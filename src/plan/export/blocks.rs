@@ -1,11 +1,13 @@
 //! Blocks and block types in the words of files: references by name, secrets by the name of a variable.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::secrets::hide;
-use super::{Draft, Names, is_empty};
+use super::secrets::{Hidden, hide};
+use super::{Draft, Names, block_key, is_empty, misread, source_key};
 use crate::manifest::resources::known_types;
-use crate::model::{Key, Kind};
+use crate::model::{Key, Kind, Path};
 use crate::resource;
 use crate::resource::nested_types::{complete, kept};
 
@@ -28,9 +30,10 @@ pub fn block(key: &Key, row: &Value, names: &mut Names<'_>) -> Result<Draft, Str
     draft.put("name", name);
     let mut data = row["data"].as_object().cloned().unwrap_or_default();
     data.retain(|field, _| !NOISE.contains(&field.as_str()));
-    for (field, other) in resource::block::references(row) {
-        data.insert(field, json!({ "block": other }));
-    }
+    let references = resource::block::references(row);
+    // The API puts the data of other blocks in their place.
+    let order: Vec<String> = data.keys().cloned().chain(references.iter().map(|(field, _)| field.clone())).collect();
+    references.iter().for_each(|(field, _)| drop(data.shift_remove(field)));
     let form = &row["block_schema"]["fields"];
     drop_defaults(&mut data, form);
     let mut paths = secret_paths(slug, form);
@@ -38,10 +41,28 @@ pub fn block(key: &Key, row: &Value, names: &mut Names<'_>) -> Result<Draft, Str
         by_name(field, field, value, &mut paths);
     }
     draft.secrets = hide(&key.name, &mut data, &paths, names)?;
+    misread(&without(&draft.secrets, &data), &Path::of("data"), &|map| source_key(map).or_else(|| block_key(map)))?;
+    let mut referred: BTreeMap<String, String> = references.into_iter().collect();
+    let each = order.into_iter().filter_map(|field| {
+        let value =
+            referred.remove(&field).map(|other| json!({ "block": other })).or_else(|| data.shift_remove(&field));
+        Some((field, value?))
+    });
+    let data: Map<String, Value> = each.collect();
     if !data.is_empty() {
         draft.put("data", data);
     }
     Ok(draft)
+}
+
+/// The data as it is without its secrets: what stands for them is a reference on purpose.
+fn without(secrets: &[Hidden], data: &Map<String, Value>) -> Value {
+    let mut rest = Value::Object(data.clone());
+    for secret in secrets {
+        let place = secret.path.split('.').try_fold(&mut rest, |place, key| place.get_mut(key));
+        place.into_iter().for_each(|place| *place = Value::Null);
+    }
+    rest
 }
 
 /// What its own schema calls secret, and what the newest one of its type does.
@@ -71,7 +92,7 @@ fn by_name(path: &str, key: &str, value: &Value, paths: &mut Vec<String>) {
                 paths.push(path.to_owned());
             }
         }
-        Value::Object(map) if !map.contains_key("block") => {
+        Value::Object(map) => {
             map.iter().for_each(|(key, value)| by_name(&format!("{path}.{key}"), key, value, paths));
         }
         _ => {}
@@ -123,7 +144,6 @@ fn fields(served: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     #[test]
     fn defaults_noise_references_and_secrets() {
@@ -149,5 +169,13 @@ mod tests {
         });
         assert_eq!(draft.item["data"], expected);
         assert_eq!(draft.secrets.len(), 2);
+        for (data, key) in [
+            (json!({"options": {"a": [{"from_env": "X"}]}}), "from_env"),
+            (json!({"options": {"deep": {"block": "secret/x"}}}), "block"),
+        ] {
+            let row = json!({"data": data});
+            let why = block(&Key::new(Kind::Block, "s3/x"), &row, &mut Names::new(&environment)).unwrap_err();
+            assert!(why.contains("`data.options.") && why.contains(&format!("the key `{key}`")), "{why}");
+        }
     }
 }

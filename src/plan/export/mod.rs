@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::model::{Key, Kind, RepoPath};
+use crate::manifest::resources::block_of;
+use crate::model::{Key, Kind, Path, RepoPath, Tree};
 
 pub use choose::{Chosen, LeftOut, Standing, choose};
 pub use files::{File, files};
@@ -78,8 +79,14 @@ impl<'a> Workshop<'a> {
         match key.kind {
             Kind::BlockType => Ok(blocks::block_type(key, row)),
             Kind::Block => blocks::block(key, row, &mut self.names),
-            Kind::Variable => Ok(limits::variable(key, row)),
-            Kind::WorkPool => Ok(pools::pool(key, row, self.queues(along), self)),
+            Kind::Variable => {
+                misread(&row["value"], &Path::of("value"), &|map| source_key(map))?;
+                Ok(limits::variable(key, row))
+            }
+            Kind::WorkPool => {
+                misread(&row["base_job_template"], &Path::of("base_job_template"), &|map| block_key(map))?;
+                Ok(pools::pool(key, row, self.queues(along), self))
+            }
             Kind::ConcurrencyLimit => Ok(limits::global(key, row)),
             Kind::TagConcurrencyLimit => Ok(limits::of_tag(key, row)),
             Kind::Automation => automations::automation(key, row, self),
@@ -119,6 +126,39 @@ impl<'a> Workshop<'a> {
         let id = only.as_object().filter(|map| map.len() == 1)?.get("block_document_id")?.as_str()?;
         let key = self.named(id).filter(|key| key.kind == Kind::Block)?;
         Some(serde_json::json!({ "block": key.name }))
+    }
+}
+
+/// The key of a mapping that a file reads as the place that a value comes from.
+fn source_key(map: &Map<String, Value>) -> Option<&'static str> {
+    ["from_env", "from_file"].into_iter().find(|word| map.contains_key(*word))
+}
+
+/// The key of a mapping that a file reads as a block.
+fn block_key(map: &Map<String, Value>) -> Option<&'static str> {
+    let is_block = map.len() == 1 && block_of(&Tree::from(&Value::Object(map.clone()))).is_some();
+    is_block.then_some("block")
+}
+
+/// Looks for mappings in a value that a file would read as something else than themselves.
+///
+/// # Errors
+/// Why the value cannot be written down.
+fn misread(
+    value: &Value,
+    at: &Path,
+    read_as: &dyn Fn(&Map<String, Value>) -> Option<&'static str>,
+) -> Result<(), String> {
+    match value {
+        Value::Object(map) => match read_as(map) {
+            Some(word) => Err(format!(
+                "`{at}` is a mapping with the key `{word}`, which a file reads as a reference and not as data: no file can \
+                 say it, so leave it to whoever made it"
+            )),
+            None => map.iter().try_for_each(|(key, value)| misread(value, &at.key(key), read_as)),
+        },
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(n, item)| misread(item, &at.item(n), read_as)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }
 

@@ -20,6 +20,13 @@ pub struct Hidden {
     pub value: Secret,
 }
 
+impl Hidden {
+    /// Whether a dotted path leads to it, or below it.
+    pub fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
 /// The names of such variables, each given once.
 pub struct Names<'a> {
     environment: &'a BTreeMap<String, String>,
@@ -56,9 +63,12 @@ pub fn hide(
     paths: &[String],
     names: &mut Names<'_>,
 ) -> Result<Vec<Hidden>, String> {
-    let mut hidden = Vec::new();
+    let mut hidden: Vec<Hidden> = Vec::new();
     for path in paths {
         let path = path.strip_suffix(".*").unwrap_or(path);
+        if hidden.iter().any(|one| one.covers(path)) {
+            continue;
+        }
         let mut keys = path.split('.');
         let first = keys.next().unwrap_or_default();
         let place = keys.try_fold(data.get_mut(first), |place, key| Some(place?.as_object_mut()?.get_mut(key)));
@@ -69,8 +79,7 @@ pub fn hide(
 }
 
 fn hide_one(block: &str, path: &str, place: &mut Value, names: &mut Names<'_>) -> Result<Option<Hidden>, String> {
-    let is_named = place.get("from_env").is_some() || place.get("block").is_some();
-    if place.is_null() || is_named || super::is_empty(place) && !place.is_string() {
+    if place.is_null() || super::is_empty(place) && !place.is_string() {
         return Ok(None);
     }
     let (text, format) = match place.as_str() {
@@ -113,6 +122,15 @@ mod tests {
         assert_eq!(data["info"], json!({"from_env": "S_X_INFO", "format": "json"}));
         assert_eq!(data["auth"], json!({"password": {"from_env": "S_X_AUTH_PASSWORD"}, "user": "u"}));
         assert_eq!(data["none"], Value::Null);
+    }
+
+    #[test]
+    fn a_secret_that_looks_like_a_reference_is_one_all_the_same() {
+        let data = json!({"a": {"from_env": "p"}, "b": {"block": "x", "password": "p"}, "c": {"x": "p"}});
+        let (data, names) = hidden(data, &["a", "b.*", "c", "c.*", "c.x"]);
+        assert_eq!(names, ["S_X_A", "S_X_B", "S_X_C"]);
+        assert_eq!(data["a"], json!({"from_env": "S_X_A", "format": "json"}));
+        assert!(!data.to_string().contains("\"p\""), "{data}");
     }
 
     #[test]
