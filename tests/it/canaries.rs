@@ -129,7 +129,18 @@ fn nothing_that_comes_out_holds_what_came_in() {
     bench.project.write("secrets/three", "canary-file-3c changed\n");
     bench.ends(&["plan", "--full", "--resolve-secrets"], 0);
     bench.ends(&["plan", "--json", "--resolve-secrets"], 0);
+    let variable = json!({"value": {"token": "canary-var-8b by hand"}});
+    bench.server.http().patch("/variables/name/canary_v", variable);
+    for form in [&["drift", "-v", "-v"][..], &["drift", "--json"], &["drift", "--full"]] {
+        bench.ends(form, 2);
+    }
+    for form in [&["status", "-v", "-v"][..], &["status", "--json"]] {
+        bench.ends(form, 0);
+    }
     bench.ends(&["apply", "--yes", "--resolve-secrets", "--json", "-v", "-v"], 0);
+    bench.ends(&["release", "variable/canary_v", "block/secret/one", "--yes", "--json", "-v", "-v"], 0);
+    bench.ends(&["release", "block/secret/two", "--yes"], 0);
+    bench.ends(&["drift", "--json"], 0);
     bench.project.write("prefect.yaml", "deployments: []\n");
     bench.project.write("all.reconcile.yaml", "variables: [{ name: other, value: 1 }]\n");
     bench.ends(&["apply", "--yes", "--prune", "--max-delete", "100%", "-v", "-v"], 0);

@@ -32,7 +32,9 @@ impl Files {
         let mut file = project.as_object().unwrap().clone();
         file.shift_remove("resolve");
         let strict = file.shift_remove("strict").is_some_and(|strict| strict == true);
+        let resources = file.shift_remove("resources").unwrap_or(json!({"variables": []}));
         let files = Files::new(&yaml(&Value::Object(file)));
+        fs::write(files.path().join("all.reconcile.yaml"), yaml(&resources)).unwrap();
         fs::write(files.path().join("reconcile.yaml"), format!("strict: {strict}\n")).unwrap();
         files
     }
@@ -55,6 +57,8 @@ fn planned(project: &Value, world: &World, ledger: &Ledger) -> Offline {
     let mut request = offline::request(&files.path());
     request.environment.insert("SECRET".to_owned(), format!("{CANARY}-env"));
     request.resolve_secrets = project["resolve"] == true;
+    // Objects that the ledger forgot are taken over, as deployments are.
+    request.owning.adopt = true;
     pass(&request, Some(world), ledger)
 }
 
@@ -238,24 +242,67 @@ fn deployment() -> impl Strategy<Value = Value> {
     )
 }
 
+/// Objects of other kinds, up to two of each, of the names o0 and o1. Their references are each other's and the
+/// deployments' business alike.
+fn resources() -> impl Strategy<Value = Value> {
+    let whole = prop_oneof![
+        3 => value().prop_map(Value::from),
+        1 => Just(json!({"a": {"b": [1, null, "{{ $SECRET }}"]}})),
+        1 => Just(json!({"from_env": "SECRET"})),
+    ];
+    let variable = (whole, prop::option::of(prop::collection::vec(word(), 0..3)));
+    let variable = variable.prop_map(|(value, tags)| {
+        let mut one = json!({"value": value});
+        put(&mut one, "tags", tags);
+        one
+    });
+    let limit = (0..9_u8, prop::option::of(any::<bool>()), prop::option::of(0..3_u8));
+    let limit = limit.prop_map(|(limit, active, decay)| {
+        let mut one = json!({"limit": limit});
+        put(&mut one, "active", active);
+        put(&mut one, "slot_decay_per_second", decay.map(f64::from));
+        one
+    });
+    let of_tag = (0..9_u8).prop_map(|limit| json!({"limit": limit}));
+    let named = |key: &'static str| {
+        move |all: Vec<Value>| -> Value {
+            let each = all.into_iter().enumerate().map(|(n, mut one)| {
+                one[key] = json!(format!("o{n}"));
+                one
+            });
+            each.collect()
+        }
+    };
+    (
+        prop::collection::vec(variable, 0..3).prop_map(named("name")),
+        prop::collection::vec(limit, 0..3).prop_map(named("name")),
+        prop::collection::vec(of_tag, 0..3).prop_map(named("tag")),
+    )
+        .prop_map(|(variables, limits, of_tags)| {
+            json!({"variables": variables, "concurrency_limits": limits, "tag_concurrency_limits": of_tags})
+        })
+}
+
 /// Up to three deployments of the names 0…, 1…, 2…, each with hostile letters behind the digit.
 fn project() -> impl Strategy<Value = Value> {
     let tail = "[a-z `|*@\n\u{1b}\u{202e}]{0,5}";
     let strict = prop::bool::weighted(0.2);
-    (prop::collection::vec((tail, deployment()), 1..4), any::<bool>(), strict).prop_map(|(all, resolve, strict)| {
+    let parts = (prop::collection::vec((tail, deployment()), 1..4), resources(), any::<bool>(), strict);
+    parts.prop_map(|(all, resources, resolve, strict)| {
         let all = all.into_iter().enumerate().map(|(i, (tail, mut one))| {
             one["name"] = json!(format!("{i}{tail}"));
             one
         });
         let pull = json!([{"prefect.deployments.steps.set_working_directory": {"directory": "/srv"}}]);
-        json!({"pull": pull, "deployments": all.collect::<Vec<_>>(), "resolve": resolve, "strict": strict})
+        json!({"pull": pull, "deployments": all.collect::<Vec<_>>(), "resources": resources, "resolve": resolve, "strict": strict})
     })
 }
 
 /// The same deployments, declared otherwise.
 fn two_versions() -> impl Strategy<Value = (Value, Value)> {
-    (project(), prop::collection::vec(deployment(), 3)).prop_map(|(first, others)| {
+    (project(), prop::collection::vec(deployment(), 3), resources()).prop_map(|(first, others, resources)| {
         let mut second = first.clone();
+        second["resources"] = resources;
         for (one, mut other) in second["deployments"].as_array_mut().unwrap().iter_mut().zip(others) {
             other["name"] = one["name"].clone();
             *one = other;
@@ -277,6 +324,8 @@ enum Drift {
     DeleteDeployment,
     DropAutomation,
     ChangeAutomation,
+    ChangeObject,
+    DeleteObject,
 }
 
 fn drift() -> impl Strategy<Value = Vec<(usize, Drift)>> {
@@ -302,6 +351,8 @@ fn drift() -> impl Strategy<Value = Vec<(usize, Drift)>> {
         1 => Just(Drift::DeleteDeployment),
         1 => Just(Drift::DropAutomation),
         1 => Just(Drift::ChangeAutomation),
+        2 => Just(Drift::ChangeObject),
+        1 => Just(Drift::DeleteObject),
     ];
     prop::collection::vec((0..3_usize, one), 0..6)
 }
@@ -312,6 +363,20 @@ fn happen(world: &mut World, drift: &[(usize, Drift)]) {
             Drift::DropAutomation => drop(world.automations.pop()),
             Drift::ChangeAutomation => {
                 world.automations.iter_mut().take(1).for_each(|one| one["trigger"]["threshold"] = json!(99));
+            }
+            Drift::ChangeObject => {
+                for row in world.objects.values_mut().skip(*at).take(1) {
+                    for field in
+                        ["value", "tags", "limit", "active"].iter().filter(|field| n % 2 == 0 || **field == "tags")
+                    {
+                        let is_there = row.get(*field).is_some();
+                        is_there.then(|| row[*field] = if *field == "limit" { json!(77) } else { json!(["theirs"]) });
+                    }
+                }
+            }
+            Drift::DeleteObject => {
+                let key = world.objects.keys().nth(*at).cloned();
+                key.and_then(|key| world.objects.remove(&key));
             }
             Drift::DeleteDeployment => {
                 let key = world.deployments.keys().nth(*at).cloned();
@@ -352,7 +417,11 @@ fn happen_to(answer: &mut Value, what: &Drift, n: usize) {
         }
         Drift::DropSchedules => answer["schedules"] = json!([]),
         Drift::ShareLimit => answer["global_concurrency_limit"] = json!({"id": "g", "name": "shared", "limit": 3}),
-        Drift::DeleteDeployment | Drift::DropAutomation | Drift::ChangeAutomation => {}
+        Drift::DeleteDeployment
+        | Drift::DropAutomation
+        | Drift::ChangeAutomation
+        | Drift::ChangeObject
+        | Drift::DeleteObject => {}
     }
 }
 
@@ -457,7 +526,7 @@ fn parameters_that_a_schedule_keeps_stay_hidden() {
 
 fn only_ours_is_deleted(key: &Key, write: &Write, world: &World, ledger: &Ledger) -> Result<(), TestCaseError> {
     match write {
-        Write::DeleteAutomation { id } => {
+        Write::DeleteAutomation { id } | Write::DeleteObject { id } => {
             prop_assert!(ledger.owned.get(key).is_some_and(|owned| owned.id == *id), "{} is not ours", key);
         }
         Write::UpdateDeployment { schedules, .. } => {

@@ -197,12 +197,17 @@ impl World {
                 let id = self.new_id("object");
                 let mut row = self.lower(body);
                 row["id"] = json!(id);
+                for field in reconcile::resource::rules(key.kind).fields {
+                    let missing = row.get(field.name).is_none();
+                    missing.then(|| row[field.name] = field.default_value());
+                }
                 self.objects.insert(key.clone(), row);
                 Some(id)
             }
             Write::UpdateObject { id, patch } => {
                 let patch = self.lower(patch);
-                set_fields(self.objects.get_mut(key).expect("it exists"), patch.as_object().unwrap());
+                let row = self.objects.get_mut(key).expect("it exists");
+                patch.as_object().unwrap().iter().for_each(|(field, value)| row[field] = value.clone());
                 Some(id.clone())
             }
             Write::DeleteObject { id } => {
