@@ -34,6 +34,7 @@ pub mod report;
 pub mod api;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod forge;
+#[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod infra;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod local;
