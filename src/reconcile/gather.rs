@@ -269,9 +269,8 @@ fn twice(
 /// What is replaced may be declared where nobody looked: with a selection only some declarations are filled.
 fn unselected(pass: &Pass<'_>, desired: &Desired, diagnostics: &mut Vec<Diagnostic>) {
     for wanted in desired.deployments.values() {
-        let Some((old, mine)) = wanted.replaces.as_ref().zip(pass.filled.iter().find(|one| is_of(one, wanted))) else {
-            continue;
-        };
+        let Some(old) = &wanted.replaces else { continue };
+        let Some(mine) = pass.filled.iter().find(|one| is_of(one, wanted)) else { continue };
         if desired.deployments.contains_key(&old.key) {
             continue;
         }
