@@ -14,6 +14,7 @@ use crate::api::Api;
 use crate::infra::{Control, Process, Python};
 use crate::model::Secret;
 use crate::python::candidates;
+use crate::reconcile::stop;
 use crate::settings::WorkerSettings;
 use crate::worker::{self, Options, WorkerError};
 
@@ -44,6 +45,8 @@ async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken)
             Some(listening.map_err(|error| failed(&format!("nothing can listen on {host}:{port}: {error}")))?);
     }
     let place = Arc::new(process(global, &options).await);
+    // From here on it may have runs: a stop waits until they are drained.
+    let _writing = stop::writing().map_err(|_| Exit::Interrupted)?;
     match worker::run(api, options, place, stop).await {
         Ok(summary) => {
             if global.json {

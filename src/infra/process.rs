@@ -120,8 +120,11 @@ impl Process {
     }
 
     async fn launch(&self, job: &JobSpec) -> Result<RunHandle, InfraError> {
-        let streams = !matches!(job.config.get("stream_output"), Some(Tree::Bool(false)));
-        let dir = job.config.get("working_dir").and_then(Tree::as_str).filter(|dir| !dir.is_empty());
+        let streams = match job.config.get("stream_output") {
+            Some(Tree::Secret(value)) => *value.reveal() != serde_json::Value::Bool(false),
+            value => !matches!(value, Some(Tree::Bool(false))),
+        };
+        let dir = directory(job.config.get("working_dir"))?;
         let workspace = Workspace::make(dir.map(Path::new))?;
         let started = self.spawn(job, &workspace, streams).await;
         let mut child = match started {
@@ -238,6 +241,21 @@ impl Process {
     }
 }
 
+/// The directory that is configured. One of a block or of the environment is not named in an error.
+fn directory(value: Option<&Tree>) -> Result<Option<&str>, InfraError> {
+    let dir = match value {
+        Some(Tree::Secret(secret)) => secret.reveal_str(),
+        value => value.and_then(Tree::as_str),
+    };
+    let dir = dir.filter(|dir| !dir.is_empty());
+    match (value, dir) {
+        (Some(Tree::Secret(_)), Some(dir)) if !Path::new(dir).is_dir() => {
+            Err(InfraError::Start("the directory that `working_dir` comes to does not exist".to_owned()))
+        }
+        _ => Ok(dir),
+    }
+}
+
 /// Waits until a process and all of its group are gone. A group that cannot be killed is given up on.
 async fn gone(job: &Job, group: Pid) {
     ended(job).await;
@@ -330,7 +348,9 @@ impl Infrastructure for Process {
     fn adopt(&self, run: &str, trace: &Trace) -> bool {
         let Some(identity) = trace.process.clone() else { return false };
         let (tell, ended) = watch::channel(None);
-        let (pid, alive) = (identity.pid, identity.is_alive());
+        let alive = identity.is_alive();
+        // The number of one that is gone may be a stranger's by now.
+        let pid = if alive { identity.pid } else { 0 };
         let waiting = tokio::spawn(async move {
             while identity.is_alive() {
                 tokio::time::sleep(LOOK).await;

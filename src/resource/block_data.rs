@@ -3,7 +3,7 @@
 //! The server takes anything (Prefect 3.8.8 `server/models/block_documents.py` never looks at the schema), so that a mistake shows
 //! at run time only. Fields that the schema does not know are kept by the class and are no mistake.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -45,28 +45,47 @@ pub fn blocks_taken(fields: &Value, field: &str) -> Option<BTreeSet<String>> {
         one => vec![one],
     };
     taken.extend(references.into_iter().filter_map(|one| one["block_type_slug"].as_str().map(str::to_owned)));
-    let is_closed = closed(&fields["properties"][field], &fields["definitions"], 0, &mut taken);
+    let mut look = Look { definitions: &fields["definitions"], known: BTreeMap::new(), taken };
+    let is_closed = look.closed(&fields["properties"][field], 0);
+    let taken = look.taken;
     (is_closed && !taken.is_empty()).then_some(taken)
 }
 
-/// Collects the blocks that a schema takes; whether it takes no other mapping.
-fn closed(schema: &Value, definitions: &Value, depth: usize, taken: &mut BTreeSet<String>) -> bool {
-    if depth > DEEPEST {
-        return false;
+/// A look into a schema for the blocks that it takes.
+struct Look<'a> {
+    definitions: &'a Value,
+    /// What was found of definitions: each is looked into once, however many ways lead to it.
+    known: BTreeMap<&'a str, bool>,
+    taken: BTreeSet<String>,
+}
+
+impl<'a> Look<'a> {
+    /// Collects the blocks that a schema takes; whether it takes no other mapping.
+    fn closed(&mut self, schema: &'a Value, depth: usize) -> bool {
+        if depth > DEEPEST {
+            return false;
+        }
+        if let Some(slug) = schema["block_type_slug"].as_str() {
+            self.taken.insert(slug.to_owned());
+            return true;
+        }
+        if let Some(name) = schema["$ref"].as_str() {
+            if let Some(known) = self.known.get(name) {
+                return *known;
+            }
+            // A circle adds nothing.
+            self.known.insert(name, true);
+            let definition = &self.definitions[name.strip_prefix("#/definitions/").unwrap_or_default()];
+            let closed = self.closed(definition, depth + 1);
+            self.known.insert(name, closed);
+            return closed;
+        }
+        if let Some(all) = ["anyOf", "oneOf", "allOf"].iter().find_map(|word| schema[*word].as_array()) {
+            // Each is looked into, for the blocks that it takes.
+            return all.iter().filter(|one| !self.closed(one, depth + 1)).count() == 0;
+        }
+        schema["type"].as_str().is_some_and(|kind| kind != "object")
     }
-    if let Some(slug) = schema["block_type_slug"].as_str() {
-        taken.insert(slug.to_owned());
-        return true;
-    }
-    if let Some(name) = schema["$ref"].as_str() {
-        let definition = &definitions[name.strip_prefix("#/definitions/").unwrap_or_default()];
-        return closed(definition, definitions, depth + 1, taken);
-    }
-    if let Some(all) = ["anyOf", "oneOf", "allOf"].iter().find_map(|word| schema[*word].as_array()) {
-        // Each is looked into, for the blocks that it takes.
-        return all.iter().filter(|one| !closed(one, definitions, depth + 1, taken)).count() == 0;
-    }
-    schema["type"].as_str().is_some_and(|kind| kind != "object")
 }
 
 /// Without what rests on a value that is not known.

@@ -13,6 +13,9 @@ use super::block_schema::{plain_definitions, references, schema_checksum};
 /// How many definitions are completed: the schemas of other types bring their own along.
 const MOST: usize = 1_000;
 
+/// How deep types may hold each other; what is deeper is left as it is written.
+const DEEPEST: usize = 100;
+
 /// What is known of another block type.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -33,7 +36,10 @@ pub fn nested(fields: &Value) -> impl Iterator<Item = &str> {
 pub fn complete(fields: &Value, known: &dyn Fn(&str) -> Option<Known>) -> Value {
     let Value::Object(mut root) = fields.clone() else { return fields.clone() };
     let definitions = root.get("definitions").and_then(Value::as_object).cloned().unwrap_or_default();
-    let mut nest = Nest { definitions, checksums: BTreeMap::new() };
+    if definitions.len() > MOST {
+        return fields.clone();
+    }
+    let mut nest = Nest { definitions, checksums: BTreeMap::new(), depth: 0 };
     nest.unfold(known);
     let names: Vec<String> = nest.definitions.keys().cloned().collect();
     names.iter().for_each(|name| drop(nest.checksum(name)));
@@ -81,6 +87,8 @@ struct Nest {
     definitions: Map<String, Value>,
     /// Empty while one is worked out: a type that holds itself has none.
     checksums: BTreeMap<String, String>,
+    /// How many checksums are being worked out, each for the one before.
+    depth: usize,
 }
 
 impl Nest {
@@ -109,6 +117,16 @@ impl Nest {
 
     /// The checksum of a definition's schema, if it is a block type. What the client sends of one is filled in.
     fn checksum(&mut self, name: &str) -> Option<String> {
+        if self.depth >= DEEPEST {
+            return None;
+        }
+        self.depth += 1;
+        let checksum = self.checksum_within(name);
+        self.depth -= 1;
+        checksum
+    }
+
+    fn checksum_within(&mut self, name: &str) -> Option<String> {
         let Some(Value::Object(definition)) = self.definitions.get(name) else { return None };
         if !definition.get("block_type_slug").is_some_and(Value::is_string) {
             return None;

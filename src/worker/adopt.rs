@@ -68,10 +68,13 @@ async fn read(worker: &Worker, id: &str) -> Option<Value> {
 async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &CancellationToken) {
     let id = &entry.run;
     let kind = run["state"]["type"].as_str().unwrap_or_default();
-    if !matches!(kind, "PENDING" | "RUNNING" | "CANCELLING") {
+    let trace = entry.trace.clone().or_else(|| worker.place.search(id));
+    // One that waits to try again, or is paused, may wait in its process.
+    let lives = trace.as_ref().and_then(|trace| trace.process.as_ref()).is_some_and(|process| process.is_alive());
+    let goes_on = matches!(kind, "PENDING" | "RUNNING" | "CANCELLING") || (lives && !report::is_final(run));
+    if !goes_on {
         return;
     }
-    let trace = entry.trace.clone().or_else(|| worker.place.search(id));
     let told = run["infrastructure_pid"].as_str();
     if !is_ours(entry, trace.as_ref(), run, told) {
         return;

@@ -61,7 +61,7 @@ async fn open(worker: &Worker, consumer: &str) -> Result<(Socket, Value), Socket
 /// Gives signs of life and takes in news, until the connection is lost.
 async fn talk(worker: &Worker, consumer: &str, socket: &mut Socket, ready: &Value) -> SocketError {
     let seconds = ready["effective_heartbeat_interval_seconds"].as_f64().filter(|seconds| *seconds >= 1.0);
-    let pause = seconds.map_or(worker.options.heartbeat, Duration::from_secs_f64);
+    let pause = seconds.map_or(worker.options.heartbeat, |seconds| Duration::from_secs_f64(seconds.min(3600.0)));
     let mut last = news(worker, &ready["initial_snapshot"], 0);
     let mut beats = interval(pause);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -48,7 +48,7 @@ impl Journal {
         Journal { dir }
     }
 
-    /// Notes a run, in the place of what was noted before.
+    /// Notes an attempt at a run, in the place of what was noted of it before. Another worker's has an entry of its own.
     ///
     /// # Errors
     /// If the disk does not take it: the run goes on, and is lost to later workers.
@@ -59,7 +59,8 @@ impl Journal {
         file.lock()?;
         file.write_all(serde_json::to_string(entry).unwrap_or_default().as_bytes())?;
         file.sync_all()?;
-        let path = self.dir.join(format!("{}.json", name(&entry.run)));
+        let attempt = entry.claims.first().map(|claim| format!(".{}", name(claim))).unwrap_or_default();
+        let path = self.dir.join(format!("{}{attempt}.json", name(&entry.run)));
         fs::rename(&draft, &path)?;
         Ok(Held { path, _lock: file })
     }
@@ -125,6 +126,21 @@ mod tests {
         held.strike_out();
         two.strike_out();
         assert_eq!(fs::read_dir(dir.path().join("deep")).expect("it is there").count(), 0);
+    }
+
+    #[test]
+    fn two_workers_that_try_for_one_run_do_not_strike_each_other_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let journal = Journal::new(dir.path().to_owned());
+        let by = |claim: &str| Entry { claims: vec![claim.to_owned()], ..entry("one") };
+        let (won, lost) = (journal.note(&by("a")).expect("noted"), journal.note(&by("b")).expect("noted"));
+        lost.strike_out();
+        let again = journal.note(&by("a")).expect("noted");
+        drop(won);
+        assert!(journal.orphans("a", "p").is_empty(), "the second note is held");
+        drop(again);
+        let left = journal.orphans("a", "p");
+        assert_eq!(left.iter().map(|(entry, _)| entry).collect::<Vec<_>>(), [&by("a")]);
     }
 
     #[test]

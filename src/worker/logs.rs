@@ -74,19 +74,25 @@ impl Logs {
     /// Sends what waits. What cannot be sent now waits for the next time, unless the server refuses it.
     async fn send(&self) {
         loop {
-            let batch: Vec<Value> = self.waiting().iter().take(AT_ONCE).cloned().collect();
+            // Taken out, for the farewell may send beside the loop.
+            let batch: Vec<Value> = {
+                let mut waiting = self.waiting();
+                let most = waiting.len().min(AT_ONCE);
+                waiting.drain(..most).collect()
+            };
             if batch.is_empty() {
                 return;
             }
             if let Err(error) = self.api.send_logs(&batch).await {
                 tracing::info!(%error, "log records could not be stored");
                 if error.is_transient() {
+                    let mut waiting = self.waiting();
+                    let room = MOST.saturating_sub(waiting.len());
+                    // The oldest go first where there is no room for all.
+                    batch.into_iter().rev().take(room).for_each(|record| waiting.push_front(record));
                     return;
                 }
             }
-            let mut waiting = self.waiting();
-            let sent = batch.len().min(waiting.len());
-            waiting.drain(..sent);
         }
     }
 
