@@ -152,6 +152,8 @@ pub(super) struct Client {
     pub(super) leash: RwLock<Option<Leash>>,
     /// Ids of the automations made here.
     pub(super) made: std::sync::Mutex<std::collections::BTreeSet<String>>,
+    /// Keys of objects that were found where no answer said whether we had made them.
+    pub(super) unclear: std::sync::Mutex<std::collections::BTreeSet<crate::model::Key>>,
 }
 
 impl Client {
@@ -169,6 +171,7 @@ impl Client {
             page: AtomicUsize::new(100),
             leash: RwLock::default(),
             made: std::sync::Mutex::default(),
+            unclear: std::sync::Mutex::default(),
             connection,
         })
     }

@@ -207,6 +207,16 @@ impl Api {
 
     /// What the ledgers of other scopes own, with the scope that owns it. Reads all ledgers of the workspace.
     pub async fn owned_elsewhere(&self, scope: &str) -> Result<BTreeMap<Key, String>, ApiError> {
+        self.elsewhere(scope, |data| ledger_text::owned_keys(data).collect()).await
+    }
+
+    /// The same, with what those scopes are about to make.
+    pub async fn meant_elsewhere(&self, scope: &str) -> Result<BTreeMap<Key, String>, ApiError> {
+        self.elsewhere(scope, |data| ledger_text::owned_keys(data).chain(ledger_text::pending_keys(data)).collect())
+            .await
+    }
+
+    async fn elsewhere(&self, scope: &str, keys: fn(&Value) -> Vec<Key>) -> Result<BTreeMap<Key, String>, ApiError> {
         let name = document_name(scope);
         let filter = json!({"block_types": {"slug": {"any_": [TYPE]}}});
         let rows = self.client.filter("/block_documents/filter", &filter, "the ledgers").await?;
@@ -225,7 +235,7 @@ impl Api {
                 .iter()
                 .find(|(main, _)| main == document || (is_part(main, document) && parts.contains(document)));
             if let Some((_, owner)) = owner.filter(|(main, _)| *main != name) {
-                owned.extend(ledger_text::owned_keys(&row["data"]).map(|key| (key, owner.clone())));
+                owned.extend(keys(&row["data"]).into_iter().map(|key| (key, owner.clone())));
             }
         }
         Ok(owned)

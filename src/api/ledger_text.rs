@@ -119,6 +119,11 @@ pub(super) fn owned_keys(data: &Value) -> impl Iterator<Item = Key> + '_ {
     data["owned"].as_object().into_iter().flatten().filter_map(|(key, _)| key.parse().ok())
 }
 
+/// The keys of what was about to be written when a main document was saved.
+pub(super) fn pending_keys(data: &Value) -> impl Iterator<Item = Key> + '_ {
+    data["pending"].as_array().into_iter().flatten().filter_map(|key| key.as_str()?.parse().ok())
+}
+
 fn owned_text(owned: &Owned) -> Value {
     let declared: Map<String, Value> =
         owned.declared.iter().map(|(path, digest)| (path.to_string(), Value::String(digest.clone()))).collect();

@@ -3,6 +3,7 @@
 //! What differs from kind to kind stands in [`super::routes`]; lists that need more than their row are in
 //! [`super::listing`], and what a block needs before it can be made is in [`super::block_types`].
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use reqwest::Method;
@@ -160,11 +161,25 @@ impl Api {
         let row = route(key.kind);
         let (path, what) = (row.path(row.find, key, "")?, row.what(key));
         match self.client.send(&Call::get(&path, &what)).await {
-            Ok(look) if Fresh::since(started, &look).includes(&look.body) => Ok(text(&look.body, "id")),
+            Ok(look) if Fresh::since(started, &look).includes(&look.body) => {
+                self.unclear().insert(key.clone());
+                Ok(text(&look.body, "id"))
+            }
             Ok(_) => Err(refusal(&row, key, 409, "there is one of that name already".to_owned())),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Api {
+    /// Whether an object counts as made by us because it is there and new: no answer said so.
+    pub fn is_unclear(&self, key: &Key) -> bool {
+        self.unclear().contains(key)
+    }
+
+    fn unclear(&self) -> std::sync::MutexGuard<'_, BTreeSet<Key>> {
+        self.client.unclear.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

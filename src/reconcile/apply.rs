@@ -81,6 +81,7 @@ pub async fn apply(
     restate(&decided.planned, &mut keeper.ledger);
     let mut applying = Applying {
         api: api.clone(),
+        scope: Arc::from(pass.reading.scope.as_str()),
         decided,
         planned: &decided.planned,
         changes: decided.planned.plan.changes.iter().map(|change| (&change.key, change)).collect(),
@@ -131,6 +132,7 @@ type Ids = Arc<RwLock<BTreeMap<Key, String>>>;
 
 struct Applying<'a> {
     api: Api,
+    scope: Arc<str>,
     decided: &'a Decided,
     planned: &'a Planned,
     changes: BTreeMap<&'a Key, &'a Change>,
@@ -344,13 +346,14 @@ impl<'a> Applying<'a> {
     fn job(&mut self, key: Key) -> impl Future<Output = Job> + Send + use<> {
         let writes = self.planned.writes.get(&key).cloned().unwrap_or_default();
         let (api, ids, flows) = (self.api.clone(), Arc::clone(&self.ids), Arc::clone(&self.flows));
+        let scope = Arc::clone(&self.scope);
         let pool = queues::pool_of(&key).map(|pool| Arc::clone(self.pools.entry(pool.to_owned()).or_default()));
         async move {
             let _alone = match &pool {
                 Some(pool) => Some(pool.lock().await),
                 None => None,
             };
-            let sender = Sender { api, ids, flows };
+            let sender = Sender { api, ids, flows, scope };
             let result = sender.send(&key, &writes).await;
             (key, result)
         }
@@ -403,6 +406,7 @@ impl<'a> Applying<'a> {
 /// Lowers writes to requests.
 struct Sender {
     api: Api,
+    scope: Arc<str>,
     ids: Ids,
     flows: Arc<BTreeMap<String, String>>,
 }
@@ -464,7 +468,11 @@ impl Sender {
                 let rows = self.api.objects(key.kind, &Which::named([key.name.clone()])).await?;
                 Ok(rows.first().and_then(|(_, row)| row["id"].as_str().map(str::to_owned)))
             }
-            Write::CreateObject { body } => Ok(Some(self.api.create_object(key, &self.lower(body)).await?)),
+            Write::CreateObject { body } => {
+                let id = self.api.create_object(key, &self.lower(body)).await?;
+                self.check_owner(key).await?;
+                Ok(Some(id))
+            }
             Write::UpdateObject { id, patch } => {
                 self.api.update_object(key, id, &self.lower(patch)).await?;
                 Ok(Some(id.clone()))
@@ -475,6 +483,17 @@ impl Sender {
             }
             Write::Adopt { id } => Ok(Some(id.clone())),
         }
+    }
+
+    /// Where no answer said that we made an object, one that another scope made or is about to make is not ours.
+    async fn check_owner(&self, key: &Key) -> Result<(), ApiError> {
+        if !self.api.is_unclear(key) {
+            return Ok(());
+        }
+        let Some(other) = self.api.meant_elsewhere(&self.scope).await?.remove(key) else { return Ok(()) };
+        let detail =
+            format!("`{other}` makes it too, and no answer says whose it is; run again when `{other}` is done");
+        Err(ApiError::Refused { what: format!("the {key}"), request: "looking for it".to_owned(), status: 409, detail })
     }
 
     /// The body of an automation with the id of its deployment.

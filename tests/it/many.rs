@@ -1,15 +1,20 @@
 //! A workspace of five hundred objects of every kind, from nothing to nothing; and several passes at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::{Child, Stdio};
+use std::sync::Mutex;
 
+use reconcile::api::{Api, new_ledger};
+use reconcile::model::ledger::Ledger;
+use reconcile::model::{Connection, Key, Kind};
 use serde_json::{Value, json};
 
+use crate::support::block_on;
 use crate::support::chaos::ended;
 use crate::support::http::Http;
 use crate::support::project::{Output, Project};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 
 /// What the server lists, and the fields that name a row.
@@ -306,4 +311,30 @@ fn two_scopes_that_make_the_same_at_once_do_not_both_own_it() {
         let slug = key.strip_prefix("block_type ").unwrap();
         server.http().get(&format!("/block_types/slug/{slug}"));
     }
+}
+
+/// Two scopes make a variable at the same time, and no answer says whose it became: it counts as neither's.
+#[test]
+fn what_no_answer_says_is_ours_is_not_taken_from_a_scope_that_makes_it_too() {
+    let server = Server::start();
+    let proxy = Proxy::in_front_of(&server.url);
+    let project = Project::new()
+        .api(&proxy.url)
+        .file("reconcile.yaml", "name: red\n")
+        .file("all.reconcile.yaml", "variables: [{ name: shared, value: 1 }, { name: own, value: 1 }]\n");
+    let api = Api::connect(Connection::new(&server.url)).unwrap();
+    let pending = [Key::new(Kind::Variable, "shared")].into();
+    block_on(api.save_ledger("blue", &Ledger { pending, ..new_ledger() })).unwrap();
+    let cut = Mutex::new(BTreeSet::new());
+    proxy.rule(move |request| {
+        let is_variable = request.method == "POST" && request.path == "/api/variables/";
+        match is_variable && cut.lock().unwrap().insert(request.body.clone()) {
+            true => Verdict::CutAfter,
+            false => Verdict::Pass,
+        }
+    });
+    let ended = project.reconcile(&["apply", "--yes"]).exits(3);
+    assert!(ended.stdout.contains("`blue` makes it too"), "{}", ended.stdout);
+    assert_eq!(owned(&server.http())["red"], ["variable own"]);
+    assert_eq!(found(&server.http())["variables"].len(), 2);
 }
