@@ -15,6 +15,7 @@ use super::csrf::{self, Csrf};
 use super::error::ApiError;
 use super::governor::Governor;
 use super::{Requests, answer, http, retry};
+use crate::diagnostic::root_cause;
 use crate::model::Connection;
 
 /// No answer of a Prefect API comes near this many bytes.
@@ -405,7 +406,7 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn failed(error: &reqwest::Error) -> Failed {
-    let cause = http::root_cause(error);
+    let cause = root_cause(error);
     let words = cause.to_lowercase();
     let tls = error.is_connect()
         && ["certificate", "tls", "handshake", "invalid peer", "corrupt message"].iter().any(|w| words.contains(w));

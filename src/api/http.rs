@@ -6,6 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::error::ApiError;
 use super::tls;
+use crate::diagnostic::root_cause;
 use crate::model::Connection;
 
 /// Servers read the client's version from this.
@@ -90,15 +91,6 @@ fn secret_value(what: &str, value: &str) -> Result<HeaderValue, ApiError> {
         .map_err(|_| ApiError::Setup { problem: format!("{what} holds characters that no HTTP header can carry") })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-/// The innermost reason of a failure: the outer ones only say that a request failed, and name its address.
-pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 #[cfg(test)]

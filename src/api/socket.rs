@@ -15,8 +15,9 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as WsError};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::Api;
-use super::http::{USER_AGENT, root_cause};
+use super::http::USER_AGENT;
 use super::tls;
+use crate::diagnostic::root_cause;
 use crate::model::Connection;
 
 /// How long connecting and introducing ourselves may take.

@@ -8,6 +8,7 @@ use serde_json::Value;
 pub(super) use reqwest::Method;
 
 use super::{ForgeError, Place, Which};
+use crate::diagnostic::root_cause;
 
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -183,15 +184,6 @@ fn reason(json: Option<&Value>) -> String {
         line if line.is_empty() => "no reason was given".to_owned(),
         line => line,
     }
-}
-
-/// The innermost reason of a failure: the outer ones only name the address.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }
 
 #[cfg(test)]

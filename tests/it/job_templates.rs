@@ -1,15 +1,13 @@
 //! Job configurations, compared with those that Prefect's own code makes, for the templates of all types of pools.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use reconcile::model::{Map, Tree};
 use reconcile::render::job_template::{About, Configuration, job_variables, populate};
 use reconcile::render::{Blocks, fill_blocks, fill_variables};
 use serde_json::{Value, json};
 
-use crate::support;
+use crate::support::questions::{self, Dice};
 
 const TEMPLATES: [(&str, &str); 8] = [
     ("azure-container-instance", include_str!("../../templates/pools/azure-container-instance.json")),
@@ -33,35 +31,7 @@ const BLOCK: &str = "01a1fea5-dbca-4eb1-880f-ab8a6c8fcd35";
 
 /// What Prefect makes of each question.
 fn ask(questions: &[Value]) -> Vec<Value> {
-    let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/job_templates.py");
-    let home = tempfile::tempdir().unwrap();
-    let mut child = Command::new(support::python())
-        .args(["-X", "utf8", driver])
-        .env("PREFECT_HOME", home.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(&serde_json::to_vec(questions).unwrap()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "the driver failed");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// A generator of numbers that gives the same ones every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(n).unwrap()).unwrap()
-    }
-
-    fn pick(&mut self, from: &[Value]) -> Value {
-        from[self.below(from.len())].clone()
-    }
+    questions::ask("job_templates.py", questions)
 }
 
 fn values() -> Vec<Value> {
@@ -107,18 +77,18 @@ fn variables(dice: &mut Dice, names: &[String]) -> Value {
     for _ in 0..dice.below(5) {
         let name = names[dice.below(names.len())].clone();
         match name.as_str() {
-            "env" => drop(made.insert(name, dice.pick(&environments))),
+            "env" => drop(made.insert(name, dice.pick(&environments).clone())),
             "labels" => drop(made.insert(name, json!({"team": "data", "t": "{{ prefect.variables.region }}"}))),
             "name" => drop(made.insert(
                 name,
-                dice.pick(&[json!("job"), json!("{{ ctx.flow.name }}-{{ ctx.flow_run.id }}"), json!(null)]),
+                dice.pick(&[json!("job"), json!("{{ ctx.flow.name }}-{{ ctx.flow_run.id }}"), json!(null)]).clone(),
             )),
-            _ => drop(made.insert(name, dice.pick(&values))),
+            _ => drop(made.insert(name, dice.pick(&values).clone())),
         }
     }
     for dotted in ["env.DOT", "env.A", "labels.x", "deep.a[0].b", "mode"] {
         if dice.below(4) == 0 {
-            made.insert(dotted.to_owned(), dice.pick(&[json!("dotted"), json!(7), json!("{{ $STAGE }}")]));
+            made.insert(dotted.to_owned(), dice.pick(&[json!("dotted"), json!(7), json!("{{ $STAGE }}")]).clone());
         }
     }
     Value::Object(made)

@@ -15,11 +15,7 @@ use crate::support::proxy::{Proxy, Request, Verdict};
 /// The server of this file.
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let server = Server::start();
-        server.http().post("/work_pools/", json!({"name": "local", "type": "process"}));
-        server
-    })
+    SERVER.get_or_init(Server::with_pool)
 }
 
 /// A project of one flow and two deployments, the first with a trigger; its scope is `name`.

@@ -33,8 +33,7 @@ fn declarations(first: &str, second: &str) -> String {
 impl World {
     /// Two deployments that are applied, and a pass that is remembered.
     fn new(name: &'static str) -> World {
-        let server = Server::start();
-        server.http().post("/work_pools/", json!({"name": "local", "type": "process"}));
+        let server = Server::with_pool();
         let proxy = Proxy::in_front_of(&server.url);
         let project = Project::new()
             .file("reconcile.yaml", &format!("name: {name}\n"))

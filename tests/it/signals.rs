@@ -16,11 +16,7 @@ use crate::support::proxy::{Proxy, Request, Verdict};
 /// The server of this file.
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let server = Server::start();
-        server.http().post("/work_pools/", json!({"name": "local", "type": "process"}));
-        server
-    })
+    SERVER.get_or_init(Server::with_pool)
 }
 
 struct Bench {

@@ -1,8 +1,6 @@
 //! Prefect's template language, compared with Prefect's own functions on many templates.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use reconcile::model::{Map, Secret, Tree};
 use reconcile::render::{
@@ -10,40 +8,11 @@ use reconcile::render::{
 };
 use serde_json::{Value, json};
 
-use crate::support;
+use crate::support::questions::{self, Dice};
 
-/// One call of Python for a batch of questions.
+/// What Prefect makes of each question.
 fn ask(questions: &[Value]) -> Vec<Value> {
-    let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python/templating.py");
-    let home = tempfile::tempdir().expect("a directory");
-    let mut child = Command::new(support::python())
-        .args(["-X", "utf8", driver])
-        .env("PREFECT_HOME", home.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let batch = serde_json::to_vec(questions).expect("JSON");
-    child.stdin.take().expect("piped").write_all(&batch).expect("python reads");
-    let output = child.wait_with_output().expect("python ends");
-    assert!(output.status.success(), "the driver failed");
-    serde_json::from_slice(&output.stdout).expect("JSON")
-}
-
-/// A generator of numbers that gives the same ones every time.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
+    questions::ask("templating.py", questions)
 }
 
 const NAMES: &[&str] = &[

@@ -10,6 +10,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use url::Url;
 
 use super::{Access, Credentials};
+use crate::diagnostic::root_cause;
 
 const ADVERTISEMENT: &str = "application/x-git-upload-pack-advertisement";
 const REQUEST: &str = "application/x-git-upload-pack-request";
@@ -172,13 +173,4 @@ impl Read for Exchange {
         self.at += length;
         Ok(length)
     }
-}
-
-/// The innermost reason of a failure: the outer ones only say that a request failed, and name its address.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }

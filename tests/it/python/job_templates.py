@@ -4,12 +4,12 @@ import asyncio
 import json
 import os
 import sys
-import types
 
 from prefect.client.schemas.objects import Flow, FlowRun, WorkPool
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
 from prefect.workers.base import BaseJobConfiguration
+
+from stub import Stub
 
 
 class Configuration(BaseJobConfiguration):
@@ -22,32 +22,14 @@ class Configuration(BaseJobConfiguration):
         return dict(cls.settings)
 
 
-class Stub:
-    """A client that knows what the question says and nothing else."""
-
-    def __init__(self, question):
-        self.question = question
+class Runs(Stub):
+    """The same for a run: it has a deployment and a flow."""
 
     async def read_deployment(self, deployment_id):
         return DeploymentResponse.model_validate(self.question["deployment"])
 
     async def read_flow(self, flow_id):
         return Flow.model_validate(self.question["flow"])
-
-    async def read_variable_by_name(self, name):
-        variables = self.question["variables"]
-        return types.SimpleNamespace(value=variables[name]) if name in variables else None
-
-    async def read_block_document_by_name(self, name, block_type_slug):
-        for slug, known, data in self.question["blocks"]:
-            if (slug, known) == (block_type_slug, name):
-                return types.SimpleNamespace(data=data)
-        raise ObjectNotFound(http_exc=Exception())
-
-    async def read_block_document(self, block_document_id):
-        if block_document_id not in self.question["ids"]:
-            raise ObjectNotFound(http_exc=Exception())
-        return types.SimpleNamespace(data=self.question["ids"][block_document_id])
 
 
 async def answer(question):
@@ -56,7 +38,7 @@ async def answer(question):
     Configuration.settings = question["settings"]
     made = await Configuration.resolve_for_flow_run(
         FlowRun.model_validate(question["run"]),
-        client=Stub(question),
+        client=Runs(question),
         work_pool=WorkPool.model_validate(question["pool"]),
         worker_name=question["worker"],
     )

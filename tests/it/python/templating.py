@@ -8,12 +8,12 @@ import asyncio
 import json
 import os
 import sys
-import types
 import unicodedata
 
-from prefect.exceptions import ObjectNotFound
 from prefect.utilities import templating
 from prefect.utilities.annotations import NotSet
+
+from stub import Stub
 
 real_find = templating.find_placeholders
 
@@ -37,28 +37,6 @@ def ordered_find(template):
 
 
 templating.find_placeholders = ordered_find
-
-
-class Stub:
-    """A client that knows what the question says and nothing else."""
-
-    def __init__(self, question):
-        self.question = question
-
-    async def read_variable_by_name(self, name):
-        variables = self.question["variables"]
-        return types.SimpleNamespace(value=variables[name]) if name in variables else None
-
-    async def read_block_document_by_name(self, name, block_type_slug):
-        for slug, known, data in self.question["blocks"]:
-            if (slug, known) == (block_type_slug, name):
-                return types.SimpleNamespace(data=data)
-        raise ObjectNotFound(http_exc=Exception())
-
-    async def read_block_document(self, block_document_id):
-        if block_document_id not in self.question["ids"]:
-            raise ObjectNotFound(http_exc=Exception())
-        return types.SimpleNamespace(data=self.question["ids"][block_document_id])
 
 
 def set_environ(env):

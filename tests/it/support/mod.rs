@@ -10,6 +10,7 @@ pub mod offline;
 pub mod postgres;
 pub mod project;
 pub mod proxy;
+pub mod questions;
 pub mod server;
 pub mod skip;
 pub mod watcher;

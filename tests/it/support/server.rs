@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use reconcile::local::{Launch, Lifetime};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::http::Http;
@@ -32,6 +33,13 @@ impl Server {
     /// Starts one. Services run; the scheduler looks every 2 seconds.
     pub fn start() -> Server {
         Server::start_with(&[])
+    }
+
+    /// Starts one that has the work pool `local`, of the type `process`.
+    pub fn with_pool() -> Server {
+        let server = Server::start();
+        server.http().post("/work_pools/", json!({"name": "local", "type": "process"}));
+        server
     }
 
     /// Starts one with more (or other) settings, as environment variables.
