@@ -145,6 +145,7 @@ pub(super) struct Client {
     reads: Semaphore,
     sent_reads: AtomicU64,
     sent_writes: AtomicU64,
+    sent_again: AtomicU64,
     csrf: Csrf,
     reached: AtomicBool,
     /// How many rows a page has: 100, or what the server allows.
@@ -167,6 +168,7 @@ impl Client {
             reads: Semaphore::new(READS_AT_ONCE),
             sent_reads: AtomicU64::new(0),
             sent_writes: AtomicU64::new(0),
+            sent_again: AtomicU64::new(0),
             csrf: Csrf::new(),
             reached: AtomicBool::new(false),
             page: AtomicUsize::new(100),
@@ -182,7 +184,8 @@ impl Client {
     }
 
     pub fn requests(&self) -> Requests {
-        Requests { read: self.sent_reads.load(Ordering::Relaxed), write: self.sent_writes.load(Ordering::Relaxed) }
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        Requests { read: count(&self.sent_reads), write: count(&self.sent_writes), repeated: count(&self.sent_again) }
     }
 
     /// Sends a request, again where that is safe and may help.
@@ -215,6 +218,7 @@ impl Client {
             }
             let wait = retry::delay(self.connection.retry_delay, attempt, asked);
             tracing::debug!(request, because, ?wait, "sending again");
+            self.sent_again.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(wait).await;
         }
     }

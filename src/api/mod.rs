@@ -72,6 +72,8 @@ pub struct Requests {
     pub read: u64,
     /// Those that change something.
     pub write: u64,
+    /// Those of both that were sent again, because an answer was missing or said that the server was busy.
+    pub repeated: u64,
 }
 
 impl Api {

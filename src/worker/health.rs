@@ -93,6 +93,8 @@ fn text(worker: &Worker) -> String {
     let sent = worker.api.requests();
     let requests = labelled("kind", &[("read", number(Some(&sent.read))), ("write", number(Some(&sent.write)))]);
     out.metric("worker_api_requests_total", "counter", "Requests to the API.", requests);
+    let again = one(number(Some(&sent.repeated)));
+    out.metric("worker_api_requests_repeated_total", "counter", "Those of them that were sent again.", again);
     let connected = |flag: &std::sync::atomic::AtomicBool| f64::from(flag.load(Ordering::Relaxed));
     let sockets = [("channel", connected(&worker.channel)), ("events", connected(&worker.hears))];
     let sockets = labelled("socket", &sockets);

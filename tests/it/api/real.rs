@@ -8,19 +8,16 @@ use reconcile::model::Secret;
 use serde_json::{Value, json};
 
 use super::{api, connection};
-use crate::support::Server;
+use crate::support::http::Http;
+use crate::support::{Server, sent};
 
 fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
 /// What the room does not offer but a test needs.
-async fn post(url: &str, path: &str, body: Value) -> Value {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().tls_certs_only([]).build().expect("a client");
-    let answer = client.post(format!("{url}{path}")).json(&body).send().await.expect("an answer");
-    assert!(answer.status().is_success(), "{path}: {}", answer.status());
-    answer.json().await.expect("JSON")
+fn post(url: &str, path: &str, body: Value) -> Value {
+    Http::new(url).post(path, body)
 }
 
 async fn deployment(api: &Api, flow: &str, name: &str, more: Value) -> String {
@@ -98,9 +95,9 @@ async fn long_lists_are_read_whole_in_pages_of_a_hundred() {
     for n in 0..205 {
         deployment(&api, &flows[n % 3], &format!("d{}", n / 3), json!({})).await;
     }
-    let before = api.requests();
+    let (before, writes) = (sent(&api), api.requests().write);
     let all = api.deployments(&Which::All).await.expect("deployments");
-    assert_eq!((all.len(), api.requests().read - before.read, api.requests().write - before.write), (205, 3, 0));
+    assert_eq!((all.len(), sent(&api) - before, api.requests().write - writes), (205, 3, 0));
     assert_eq!(api.deployments(&Which::named(["d1", "d2"])).await.expect("some").len(), 6);
     let other = all.iter().find(|row| row["name"] == "d9").expect("d9");
     let both = Which::Of { names: names(["d1"]), ids: BTreeSet::from([other["id"].as_str().expect("id").to_owned()]) };
@@ -116,7 +113,7 @@ async fn a_smaller_page_limit_of_the_server_is_respected() {
     let api = api(&server.url);
     for n in 0..20 {
         api.create_flow(&format!("f{n}")).await.expect("a flow");
-        post(&server.url, "/variables/", json!({"name": format!("v{n}"), "value": n})).await;
+        post(&server.url, "/variables/", json!({"name": format!("v{n}"), "value": n}));
     }
     assert_eq!(api.flows(&Which::All).await.expect("flows").len(), 20);
     assert_eq!(api.variables(None).await.expect("variables").len(), 20);
@@ -126,22 +123,22 @@ async fn a_smaller_page_limit_of_the_server_is_respected() {
 async fn blocks_and_variables_are_read_at_once() {
     let server = Server::start();
     let api = api(&server.url);
-    post(&server.url, "/variables/", json!({"name": "region", "value": {"a": [1]}})).await;
+    post(&server.url, "/variables/", json!({"name": "region", "value": {"a": [1]}}));
     let found = api.variables(Some(&names(["region", "missing"]))).await.expect("variables");
     assert_eq!(found.into_iter().collect::<Vec<_>>(), [("region".to_owned(), json!({"a": [1]}))]);
 
-    let types = post(&server.url, "/block_types/filter", json!({"block_types": {"slug": {"any_": ["secret"]}}})).await;
+    let types = post(&server.url, "/block_types/filter", json!({"block_types": {"slug": {"any_": ["secret"]}}}));
     let kind = types[0]["id"].clone();
     let schemas =
-        post(&server.url, "/block_schemas/filter", json!({"block_schemas": {"block_type_id": {"any_": [kind]}}})).await;
+        post(&server.url, "/block_schemas/filter", json!({"block_schemas": {"block_type_id": {"any_": [kind]}}}));
     for name in ["one", "two"] {
         let body = json!({"name": name, "data": {"value": format!("canary-{name}")}, "block_type_id": kind, "block_schema_id": schemas[0]["id"]});
-        post(&server.url, "/block_documents/", body).await;
+        post(&server.url, "/block_documents/", body);
     }
     let wanted = |name: &str| ("secret".to_owned(), name.to_owned());
-    let before = api.requests().read;
+    let before = sent(&api);
     let found = api.blocks(&BTreeSet::from([wanted("one"), wanted("three")])).await.expect("blocks");
-    assert_eq!(api.requests().read - before, 1);
+    assert_eq!(sent(&api) - before, 1);
     assert_eq!(found.len(), 1);
     assert_eq!(found[&wanted("one")], Secret::new(json!({"value": "canary-one"})));
     assert!(!format!("{found:?}").contains("canary"));
@@ -193,7 +190,7 @@ async fn a_server_that_wants_tokens_gets_them() {
     deployment(&api, &flow, "d", json!({})).await;
     assert_eq!(api.deployments(&Which::All).await.expect("one").len(), 1);
     // One token serves all: the refused first try, the token, and the three requests themselves.
-    assert_eq!((api.requests().read, api.requests().write), (2, 3));
+    assert_eq!(sent(&api), 2 + 3);
     let mut off = connection(&server.url);
     off.csrf = false;
     let error = Api::connect(off).expect("a connection").create_flow("g").await.expect_err("denied");

@@ -7,7 +7,7 @@ use reconcile::model::{Key, Kind};
 use serde_json::{Value, json};
 
 use super::api;
-use crate::support::{Server, server_is_at_least, server_version};
+use crate::support::{Server, sent, server_is_at_least, server_version};
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
@@ -37,12 +37,12 @@ async fn runs_storage_and_blocks_in_use_are_told() {
         run(&ids[deployment], state);
     }
     let all: BTreeSet<String> = ids.iter().cloned().collect();
-    let before = api.requests().read;
+    let before = sent(&api);
     let running = api.running_runs(&all).await.unwrap();
     assert_eq!(running, BTreeMap::from([(ids[0].clone(), 2), (ids[1].clone(), 1)]));
-    assert_eq!(api.requests().read - before, 2);
+    assert_eq!(sent(&api) - before, 2);
     assert!(api.running_runs(&BTreeSet::from([ids[2].clone(), "no-uuid".to_owned()])).await.unwrap().is_empty());
-    assert_eq!(api.requests().read - before, 3);
+    assert_eq!(sent(&api) - before, 3);
     assert_eq!(api.queued_runs(&Key::new(Kind::WorkPool, "p 1"), &BTreeSet::new()).await.unwrap(), 2);
     let queue = |name: &str| Key::new(Kind::WorkQueue, format!("p 1/{name}"));
     assert_eq!(api.queued_runs(&queue("default"), &BTreeSet::new()).await.unwrap(), 2);

@@ -22,7 +22,14 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use reconcile::api::Api;
 use reconcile::local::{self, Prefect};
+
+/// How many requests a client has sent, without those that a busy server made it send again.
+pub fn sent(api: &Api) -> u64 {
+    let all = api.requests();
+    all.read + all.write - all.repeated
+}
 
 /// An interpreter that has the pinned Prefect.
 ///

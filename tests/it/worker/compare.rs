@@ -70,27 +70,37 @@ fn asked(proxy: &Proxy) -> [usize; 3] {
     ]
 }
 
+/// What both workers left of the same runs, and what they asked for: Prefect's first.
+fn both(theirs: &Site, ours: &Site) -> [(Vec<Left>, [usize; 3]); 2] {
+    let args = ["--name", "w", "--limit", "3"];
+    let run = |site: &Site, is_ours: bool| {
+        let front = Proxy::in_front_of(&server().url);
+        let env = [("PREFECT_API_URL", front.url.as_str())];
+        let _worker = if is_ours { site.worker_with(&args, &env) } else { site.reference(&args, &env) };
+        let left = all(site);
+        (left, asked(&front))
+    };
+    [run(theirs, false), run(ours, true)]
+}
+
 #[test]
 fn our_worker_leaves_what_prefects_leaves() {
     let (theirs, ours) = (Site::new("their-pool"), Site::beside("our-pool"));
-    let [front, our_front] = [(); 2].map(|()| Proxy::in_front_of(&server().url));
-    let args = ["--name", "w", "--limit", "3"];
-    let reference = theirs.reference(&args, &[("PREFECT_API_URL", front.url.as_str())]);
-    let expected = all(&theirs);
-    drop(reference);
-    let _worker = ours.worker_with(&args, &[("PREFECT_API_URL", our_front.url.as_str())]);
-    let found = all(&ours);
-    let refused = asked(&our_front)[1] > 0;
-    for (mut ours, theirs) in found.into_iter().zip(expected) {
-        // Labels that a busy server refuses are sent again as long as the run lasts, which may be too short.
-        if refused && ours.labels.len() == 2 && theirs.labels.starts_with(&ours.labels) {
-            eprintln!("{}: the server refused its labels", ours.case);
-            ours.labels.clone_from(&theirs.labels);
+    for attempt in 1.. {
+        let [(expected, asked), (found, asked_by_us)] = both(&theirs, &ours);
+        eprintln!(
+            "changes of runs, refusals, writes at once: {asked:?} with Prefect's worker, {asked_by_us:?} with ours"
+        );
+        // What a busy server refuses is told again or lost, as the run's end has it: not comparable.
+        if found != expected && attempt < 4 && asked[1] + asked_by_us[1] > 0 {
+            eprintln!("the server was too busy; once more");
+            continue;
         }
-        assert_eq!(ours, theirs);
+        for (ours, theirs) in found.into_iter().zip(expected) {
+            assert_eq!(ours, theirs);
+        }
+        // What got no answer on a busy machine was sent again: one for each run is forgiven.
+        assert!(asked_by_us[0] <= asked[0] + CASES.len());
+        return;
     }
-    let (theirs, ours) = (asked(&front), asked(&our_front));
-    eprintln!("changes of runs, refusals, writes at once: {theirs:?} with Prefect's worker, {ours:?} with ours");
-    // What got no answer on a busy machine was sent again: one for each run is forgiven.
-    assert!(ours[0] <= theirs[0] + CASES.len(), "{ours:?} with ours, {theirs:?} with Prefect's worker");
 }
