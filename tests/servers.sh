@@ -17,8 +17,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cache=${RECONCILE_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/reconcile}
 home=${RECONCILE_SERVERS_DIR:-$cache/servers}
-modules=(api:: builds_seen:: cli:: crash:: docs:: everything:: faults:: going_back:: impact:: lock:: objects:: ownership:: parity::
-  plan_is_safe:: postgres:: probe:: remembered:: renames:: render:: resources:: saved_plans:: schedules:: schemas:: second_pass:: triggers::)
+modules=(api:: block_data:: builds_seen:: canaries:: cli:: crash:: docs:: drift:: environments:: everything:: faults::
+  going_back:: held:: hosts:: impact:: imports:: leaving:: ledger_by_hand:: lock:: many:: notify:: objects:: ownership::
+  parity:: plan_is_safe:: postgres:: probe:: release:: remembered:: remote:: renames:: render:: resources:: saved_plans::
+  schedules:: schemas:: second_pass:: secrets:: serve:: signals:: status:: triggers:: watch::)
 
 # The environment of a version is named after its lock; it counts when its last file is there.
 environment() {
