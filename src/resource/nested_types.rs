@@ -52,6 +52,27 @@ pub fn complete(fields: &Value, known: &dyn Fn(&str) -> Option<Known>) -> Value 
     Value::Object(root)
 }
 
+/// The secrets of the types that a schema holds, as [`complete`] has made it: `auth.token` where its field `auth` holds
+/// blocks of a type with the secret `token`. (`blocks/core.py`, `_collect_secret_fields`)
+pub fn secrets(fields: &Value) -> Vec<String> {
+    let of_type = |slug: &Value| {
+        let all = fields["definitions"].as_object().into_iter().flatten();
+        let found = all.map(|(_, definition)| definition).find(|definition| definition["block_type_slug"] == *slug);
+        found.and_then(|definition| definition["secret_fields"].as_array()).into_iter().flatten()
+    };
+    let mut out = Vec::new();
+    for (field, held) in fields["block_schema_references"].as_object().into_iter().flatten() {
+        let types = held.as_array().map_or_else(|| std::slice::from_ref(held), Vec::as_slice);
+        let inner = types.iter().flat_map(|held| of_type(&held["block_type_slug"])).filter_map(Value::as_str);
+        for secret in inner.map(|secret| format!("{field}.{secret}")) {
+            if !out.contains(&secret) {
+                out.push(secret);
+            }
+        }
+    }
+    out
+}
+
 /// What the API keeps of a schema as part of it: without the definitions of other types and what nothing refers to, and
 /// without what stands elsewhere in an item.
 pub fn kept(fields: &Value) -> Value {
@@ -217,6 +238,16 @@ mod tests {
             sent["definitions"]["Other"]["block_schema_references"]["c"],
             json!({ "block_type_slug": "child", "block_schema_checksum": references["one"]["block_schema_checksum"] })
         );
+    }
+
+    #[test]
+    fn secrets_of_types_within_are_found_by_the_field() {
+        let mut fields = parent();
+        fields["definitions"]["Child"]["secret_fields"] = json!(["token", "more.*"]);
+        fields["definitions"]["Other"]["secret_fields"] = json!(["c.token"]);
+        let found = secrets(&complete(&fields, &nothing));
+        assert_eq!(found, ["one.token", "one.more.*", "some.token", "some.more.*", "some.c.token"]);
+        assert_eq!(secrets(&parent()), Vec::<String>::new());
     }
 
     #[test]

@@ -381,6 +381,7 @@ fn a_type_that_holds_blocks_of_others_settles() {
     assert_eq!(references["inner"]["block_schema_checksum"], inner[0]["checksum"]);
     assert_eq!(references["either"].as_array().map(Vec::len), Some(2), "{references:#}");
     assert_eq!(outer[0]["fields"]["definitions"]["Nested Inner"]["secret_fields"], json!(["x"]));
+    assert_eq!(outer[0]["fields"]["secret_fields"], json!(["inner.x", "either.x", "either.value"]));
 
     project.write("blocks.yaml", &NESTED.replace("x: { title: X, type: string }", "x: { title: Y, type: string }"));
     let plan: Value = serde_json::from_str(&project.reconcile(&["plan", "--json"]).exits(0).stdout).unwrap();

@@ -47,6 +47,18 @@ impl Filler<'_> {
         Some(fields["definitions"].take()).filter(Value::is_object).map(Tree::from)
     }
 
+    /// Its secrets, and those of the types that it holds.
+    pub(super) fn secrets(&self, declared: Option<Tree>) -> Option<Tree> {
+        let inner = nested_types::secrets(&self.completed(self.item.fields.get("fields")?)?);
+        if inner.is_empty() {
+            return declared;
+        }
+        let mut all = declared.as_ref().and_then(Tree::as_list).unwrap_or_default().to_vec();
+        let missing: Vec<Tree> = inner.into_iter().map(Tree::Text).filter(|secret| !all.contains(secret)).collect();
+        all.extend(missing);
+        Some(Tree::List(all))
+    }
+
     fn completed(&self, declared: &Tree) -> Option<Value> {
         let fields = declared.revealed(&|_| None).filter(|_| !self.facts.symbolic)?;
         let of_api = |slug: &str| self.facts.block_types.as_ref()?.get(slug);

@@ -185,6 +185,10 @@ impl Filler<'_> {
             };
             fields.insert(name.clone(), value);
         }
+        if self.item.key.kind == Kind::BlockType {
+            let secrets = self.secrets(fields.remove("secret_fields"));
+            fields.extend(secrets.map(|all| ("secret_fields".to_owned(), all)));
+        }
         self.parents();
         let along = self.along(&fields);
         (!self.failed).then_some((fields, along))
