@@ -1,7 +1,6 @@
 //! What the server is told about a run: insisted on until there is an answer.
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::health::count;
@@ -41,14 +40,8 @@ impl Worker {
         }
     }
 
-    /// Tells something about a run that goes on, again while the server does not answer, until there is something more
-    /// urgent: its process has ended, it is to be cancelled, or this worker ends.
-    pub(super) async fn persist<F>(
-        &self,
-        run: &str,
-        cancel: &CancellationToken,
-        tell: impl Fn() -> F,
-    ) -> Result<(), ApiError>
+    /// Tells something about a run, again while the server does not answer, until this worker ends.
+    pub(super) async fn persist<F>(&self, tell: impl Fn() -> F) -> Result<(), ApiError>
     where
         F: Future<Output = Result<(), ApiError>>,
     {
@@ -60,8 +53,6 @@ impl Worker {
             };
             tokio::select! {
                 () = tokio::time::sleep(patience.next()) => {}
-                _ = self.place.watch(run) => return Err(error),
-                () = cancel.cancelled() => return Err(error),
                 () = self.ending.cancelled() => return Err(error),
             }
         }

@@ -35,8 +35,15 @@ pub(super) async fn fly(
     if let Some(relatives) = flight.claim(run).await {
         if let Some(handle) = flight.launch(&relatives).await {
             let event = worker.tell_of_run("prefect.worker.submitted-flow-run", &relatives, None, None);
-            flight.introduce(relatives.run["name"].as_str().unwrap_or(&id), &handle, &cancel).await;
-            let code = attend(&worker, &id, &cancel).await;
+            let name = relatives.run["name"].as_str().unwrap_or(&id);
+            // A server that is slow to take in what the run is may take longer than the run: it is told all the same,
+            // while the next run has its place.
+            let attended = async {
+                let code = attend(&worker, &id, &cancel).await;
+                drop(permit);
+                code
+            };
+            let ((), code) = tokio::join!(flight.introduce(name, &handle), attended);
             let end = Some((handle.0.as_str(), code));
             worker.tell_of_run("prefect.worker.executed-flow-run", &relatives, end, Some(&event));
         }
@@ -47,7 +54,6 @@ pub(super) async fn fly(
         flight.held.into_iter().for_each(Held::strike_out);
     }
     worker.flights.land(&id);
-    drop(permit);
 }
 
 /// A run on its way to its process.
@@ -158,15 +164,15 @@ impl<'a> Flight<'a> {
     }
 
     /// Tells the server what runs and where. One request after the other, while the process starts: a small database
-    /// refuses two writes at once. A server that is away is waited for as long as there is nothing else to do.
-    async fn introduce(&self, name: &str, handle: &RunHandle, cancel: &CancellationToken) {
+    /// refuses two writes at once. A server that is away is waited for.
+    async fn introduce(&self, name: &str, handle: &RunHandle) {
         let (worker, id) = (self.worker, self.id.as_str());
         let labels = labels(worker);
-        let labelled = worker.persist(id, cancel, || worker.api.label_run(id, &labels)).await;
+        let labelled = worker.persist(|| worker.api.label_run(id, &labels)).await;
         if let Err(error) = labelled {
             tracing::warn!(run = id, %error, "the run got no labels");
         }
-        let placed = worker.persist(id, cancel, || worker.api.set_infrastructure(id, &handle.0)).await;
+        let placed = worker.persist(|| worker.api.set_infrastructure(id, &handle.0)).await;
         if let Err(error) = placed {
             tracing::warn!(run = id, %error, "the server does not know the run's infrastructure");
         }

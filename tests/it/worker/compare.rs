@@ -22,6 +22,8 @@ const CASES: [(&str, &str, i64); 5] =
 
 fn left(site: &Site, case: &'static str, run: &str) -> Left {
     site.end(run);
+    // Who it was and where is told last.
+    site.placed(run);
     let now = site.read(run);
     // What was stored last arrives last.
     let lost = now["state"]["name"] == "Crashed";
