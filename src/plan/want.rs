@@ -115,6 +115,20 @@ pub struct Desired {
     pub complete: bool,
 }
 
+impl Desired {
+    /// Every object that is declared, and where.
+    pub fn declared(&self) -> Vec<(Key, Origin)> {
+        let mut all: Vec<(Key, Origin)> =
+            self.objects.values().map(|object| (object.key.clone(), object.origin.clone())).collect();
+        for deployment in self.deployments.values() {
+            all.push((deployment.key.clone(), deployment.origin.clone()));
+            let automations = deployment.automations.iter();
+            all.extend(automations.map(|automation| (automation.key.clone(), automation.origin.clone())));
+        }
+        all
+    }
+}
+
 /// Everything the API holds that matters here, as it answers.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {

@@ -425,6 +425,7 @@ impl<'a> Pass<'a> {
             outcomes,
             requests: Requests { read: requests.read, write: requests.write },
             diagnostics: decided.diagnostics.clone(),
+            declared: decided.desired.declared(),
             seconds: self.started.elapsed().as_secs_f64(),
         }
     }

@@ -88,6 +88,7 @@ pub fn compare(request: &Request, base: Option<&str>) -> Result<Compared, PassEr
         outcomes: Outcomes::new(),
         requests: Requests::default(),
         diagnostics,
+        declared: Vec::new(),
         seconds: started.elapsed().as_secs_f64(),
     };
     Ok(Compared { report, texts: reading.texts })

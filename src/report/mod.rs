@@ -125,6 +125,8 @@ pub struct Report {
     pub requests: Requests,
     /// Problems and remarks about the files.
     pub diagnostics: Vec<Diagnostic>,
+    /// What the files declare and where, if anybody asks for more than what changes. The JSON form leaves it out.
+    pub declared: Vec<(Key, Origin)>,
     /// Seconds the pass took.
     pub seconds: f64,
 }
@@ -314,6 +316,7 @@ mod tests {
             outcomes: BTreeMap::from([(key, Outcome::Failed("no".into()))]),
             requests: Requests { read: 6, write: 0 },
             diagnostics: Vec::new(),
+            declared: Vec::new(),
             seconds: 0.4,
         };
         let json = report.to_json();

@@ -3,6 +3,8 @@
 //! It is whole without JavaScript; a small script only replaces its contents after every pass. What others chose is
 //! escaped, and the page's policy lets a browser load and run nothing but what stands in it.
 
+mod objects;
+
 use base64::Engine;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -14,13 +16,14 @@ const TEMPLATE: &str = include_str!("../../templates/status.html.j2");
 const STYLE: &str = include_str!("../../templates/status.css");
 const SCRIPT: &str = include_str!("../../templates/status.js");
 
-/// So many changes are shown of one pass.
+/// So many changes are told of one pass, and so many of them at first sight.
 const SHOWN: usize = 200;
+const FIRST: usize = 20;
 /// How many characters of one value are shown.
 const VALUE_LENGTH: usize = 2000;
 
-/// The page of a status, which is JSON as a loop tells it: `version`, `started`, `state`, `suspended`, `error`,
-/// `report`, `changed`, `history`.
+/// The page of a status, which is JSON as a loop tells it: `version`, `started`, `state`, `suspended`,
+/// `suspended_since`, `error`, `report`, `objects`, `changed`, `history`.
 pub fn status(status: &Value) -> String {
     let report = &status["report"];
     let state = text(&status["state"]);
@@ -33,13 +36,16 @@ pub fn status(status: &Value) -> String {
         "mark": if tone(&state) == "good" { "✓" } else { "!" },
         "state": words(&state),
         "tone": tone(&state),
+        "icon": icon(&state),
         "suspended": status["suspended"],
+        "suspended_since": text(&status["suspended_since"]),
         "facts": facts(status),
         "error": match &status["error"] {
             Value::Null => Value::Null,
             error => json!({"message": text(&error["message"]), "help": text(&error["help"])}),
         },
         "diagnostics": list(&report["diagnostics"]).iter().map(diagnostic).collect::<Vec<_>>(),
+        "objects": objects::section(status),
         "groups": groups(status),
         "history": history,
     });
@@ -48,12 +54,12 @@ pub fn status(status: &Value) -> String {
     })
 }
 
-/// What a browser may do with the page: run its script, apply its style, and ask where it came from.
+/// What a browser may do with the page: run its script, apply its style, show its icon, and ask where it came from.
 pub fn policy() -> String {
     let hash = |text: &str| base64::engine::general_purpose::STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
-        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; connect-src 'self'; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'",
+        "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         hash(SCRIPT),
         hash(STYLE)
     )
@@ -69,7 +75,6 @@ fn facts(status: &Value) -> Vec<Value> {
     };
     let dirty = if source["dirty"] == true { " + local changes" } else { "" };
     let last = &status["history"][0];
-    let unchanged = report["summary"]["unchanged"].as_u64().unwrap_or_default();
     let fact = |name: &str, value: String, mono: bool| json!({"name": name, "value": value, "mono": mono});
     let mut facts = Vec::new();
     if report.is_object() {
@@ -79,7 +84,6 @@ fn facts(status: &Value) -> Vec<Value> {
             format!("{} (Prefect {})", text(&report["api"]["url"]), text(&report["api"]["version"])),
             true,
         ));
-        facts.push(fact("Unchanged objects", unchanged.to_string(), false));
     }
     if last.is_object() {
         facts.push(fact("Last pass", format!("{}, {} s", text(&last["at"]), last["seconds"]), false));
@@ -94,23 +98,45 @@ fn groups(status: &Value) -> Vec<Value> {
     let mut groups = Vec::new();
     let held = list(&status["report"]["held"]);
     if !held.is_empty() {
-        groups.push(group("held", "Held back", held));
+        groups.push(group("held", "Held back", "", held));
     }
     let changed = &status["changed"];
     let changes = list(&changed["report"]["changes"]);
     if !changes.is_empty() {
-        groups.push(group("changed", &format!("Last changes, {}", text(&changed["at"])), changes));
+        groups.push(group("changed", "Last changes", &text(&changed["at"]), changes));
     }
     groups
 }
 
-fn group(id: &str, title: &str, all: &[Value]) -> Value {
+fn group(id: &str, title: &str, at: &str, all: &[Value]) -> Value {
+    let one = |(n, one): (usize, &Value)| {
+        let mut change = change(one);
+        (change["id"], change["group"]) = (json!(anchor(id, n)), json!(id));
+        change
+    };
+    let mut first: Vec<Value> = worst_first(all).into_iter().enumerate().map(one).collect();
+    let others = first.split_off(first.len().min(FIRST));
     json!({
         "id": id,
         "title": title,
-        "changes": all.iter().take(SHOWN).map(change).collect::<Vec<_>>(),
+        "at": at,
+        "first": first,
+        "others": others,
         "more": all.len().saturating_sub(SHOWN),
     })
+}
+
+/// Those changes of a pass that are told, what failed before the rest.
+fn worst_first(changes: &[Value]) -> Vec<&Value> {
+    let mut sorted: Vec<&Value> = changes.iter().collect();
+    sorted.sort_by_key(|change| (change["result"] != "failed", change["result"] == "done"));
+    sorted.truncate(SHOWN);
+    sorted
+}
+
+/// The name of the place where a change is told, for links.
+fn anchor(group: &str, n: usize) -> String {
+    format!("{group}-{n}")
 }
 
 fn change(change: &Value) -> Value {
@@ -202,6 +228,19 @@ fn words(state: &str) -> &str {
     }
 }
 
+/// A dot, so that one sees in a row of tabs how it stands.
+fn icon(state: &str) -> String {
+    let colour = match tone(state) {
+        "good" => "1a7f37",
+        "bad" => "cf222e",
+        _ => "9a6700",
+    };
+    format!(
+        "data:image/svg+xml,%3Csvg%20xmlns='http://www.w3.org/2000/svg'%20viewBox='0%200%208%208'%3E\
+         %3Ccircle%20cx='4'%20cy='4'%20r='4'%20fill='%23{colour}'/%3E%3C/svg%3E"
+    )
+}
+
 fn tone(state: &str) -> &'static str {
     match state {
         "in_sync" => "good",
@@ -225,6 +264,7 @@ mod tests {
     fn sample() -> Value {
         json!({
             "version": "0.1.0", "started": "2026-01-01T00:00:00Z", "state": "failed", "suspended": true,
+            "suspended_since": "2026-01-01T00:00:02Z",
             "error": {"message": "nobody answers", "help": "wait"},
             "report": {
                 "scope": "shop<script>alert(1)</script>", "source": {"branch": "main", "commit": "3f2c1a9", "dirty": true},
@@ -232,6 +272,11 @@ mod tests {
                 "held": [{"kind": "deployment", "name": "a/b", "action": "delete", "reason": "too many"}],
                 "diagnostics": [{"severity": "error", "code": "E0103", "message": "m", "file": "prefect.yaml", "line": 3, "column": 4, "help": "h"}],
             },
+            "objects": {"at": "2026-01-01T00:00:01Z", "all": [
+                {"kind": "work_pool", "name": "one", "state": "in_sync", "file": "pools.yaml", "line": 7, "changed": null},
+                {"kind": "work_pool", "name": "two", "state": "in_sync", "file": "pools.yaml", "line": 9, "changed": null},
+                {"kind": "deployment", "name": "\"><img src=x>", "state": "failed", "file": "prefect.yaml", "line": 9, "changed": null},
+            ]},
             "changed": {"at": "2026-01-01T00:00:01Z", "report": {"changes": [
                 {"kind": "deployment", "name": "\"><img src=x>", "action": "update", "reason": "drift", "result": "failed",
                  "error": "no", "origin": {"file": "prefect.yaml", "line": 9}, "impact": ["runs move"], "fields": [
@@ -250,6 +295,11 @@ mod tests {
             "main @ 3f2c1a9 + local changes",
             "nobody answers",
             "suspended",
+            "since 2026-01-01T00:00:02Z",
+            "1 failed",
+            "2 in sync",
+            "<a href=\"#changed-0\">failed</a>",
+            "pools.yaml:7",
             "E0103",
             "prefect.yaml:3:4",
             "Held back",
@@ -267,7 +317,8 @@ mod tests {
             assert!(page.contains(words), "{words}: {page}");
         }
         assert!(!page.contains("<script>alert") && !page.contains("<img"), "{page}");
-        assert!(!page.contains(" src=\"") && !page.contains("<link"), "nothing is loaded from elsewhere");
+        assert!(!page.contains(" src=\""), "nothing is loaded from elsewhere");
+        assert!(page.matches("<link").count() == 1 && page.contains("<link rel=\"icon\" href=\"data:"), "{page}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod notify;
 mod objects;
 mod offline_plans;
 mod ownership;
+mod page;
 mod parity;
 mod plan_cases;
 mod plan_is_safe;

@@ -16,13 +16,13 @@ use crate::support::watcher::Watcher;
 const SECRET: &str = "canary-of-the-hook";
 const TOKEN: &str = "canary-of-the-token";
 
-fn declared(description: &str) -> String {
+pub fn declared(description: &str) -> String {
     format!(
         "deployments:\n- name: a\n  entrypoint: flow.py:f\n  description: {description}\n  work_pool: {{name: served}}\n"
     )
 }
 
-fn project(name: &str) -> Project {
+pub fn project(name: &str) -> Project {
     let server = Server::shared();
     server.http().request("POST", "/work_pools/", Some(&json!({"name": "served", "type": "process"})));
     Project::new()
@@ -36,26 +36,26 @@ fn project(name: &str) -> Project {
 }
 
 /// A loop that is served, and where.
-struct Served {
-    watcher: Watcher,
-    address: String,
+pub struct Served {
+    pub watcher: Watcher,
+    pub address: String,
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Served {
-    fn start(project: &Project, args: &[&str]) -> Served {
+    pub fn start(project: &Project, args: &[&str]) -> Served {
         let mut watcher = Watcher::start(project, &[&["--listen", "127.0.0.1:0", "--interval", "1h"], args].concat());
         let line = watcher.says("the status page is at");
         let address = line.rsplit("http://").next().unwrap().trim_end_matches('/').to_owned();
         Served { watcher, address }
     }
 
-    fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+    pub fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
         let host = if headers.iter().any(|(name, _)| *name == "host") {
             String::new()
         } else {
@@ -79,13 +79,13 @@ impl Served {
         Answer { status, head: head.to_lowercase(), body: body.to_owned() }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         self.ask("GET", path, &[], "")
     }
 
     /// Waits until a page says something.
     #[track_caller]
-    fn until(&self, path: &str, words: &str) -> Answer {
+    pub fn until(&self, path: &str, words: &str) -> Answer {
         let began = Instant::now();
         loop {
             let answer = self.get(path);
@@ -97,7 +97,7 @@ impl Served {
         }
     }
 
-    fn act(&self, path: &str) -> u16 {
+    pub fn act(&self, path: &str) -> u16 {
         self.ask("POST", path, &[("authorization", &format!("Bearer {TOKEN}"))], "").status
     }
 }

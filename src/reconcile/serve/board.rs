@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::objects::Objects;
 use crate::report::{Failure, Outcome, Report, text};
 
 /// So many passes are remembered one by one.
@@ -67,7 +68,10 @@ pub struct Board {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub started: Timestamp,
-    pub suspended: bool,
+    /// Since when passes are left out, if they are.
+    pub suspended: Option<Timestamp>,
+    /// How every object stands.
+    pub objects: Objects,
     /// The last report, and the last one that changed something.
     pub report: Option<Value>,
     pub changes: Option<(Timestamp, Value)>,
@@ -97,7 +101,8 @@ impl Default for Board {
     fn default() -> Self {
         let inner = Inner {
             started: Timestamp::now(),
-            suspended: false,
+            suspended: None,
+            objects: Objects::default(),
             report: None,
             changes: None,
             failure: None,
@@ -125,12 +130,15 @@ impl Board {
 
     /// Whether passes are to be left out.
     pub fn is_suspended(&self) -> bool {
-        self.look().suspended
+        self.look().suspended.is_some()
     }
 
     /// Leaves passes out from now on, or no longer.
     pub fn suspend(&self, suspended: bool) {
-        self.look().suspended = suspended;
+        {
+            let mut inner = self.look();
+            inner.suspended = suspended.then(|| inner.suspended.unwrap_or_else(Timestamp::now));
+        }
         self.tell();
     }
 
@@ -148,6 +156,10 @@ impl Board {
             inner.verdict = Some(pass.verdict);
             inner.failure.clone_from(&pass.failure);
             if let Some(report) = pass.report {
+                // Of invalid files nobody knows what they declare.
+                if pass.verdict != Verdict::Invalid {
+                    inner.objects.note(report, pass.began);
+                }
                 let json = report.to_json();
                 if !report.outcomes.is_empty() {
                     inner.changes = Some((pass.began, json.clone()));
@@ -165,9 +177,11 @@ impl Board {
             "version": env!("CARGO_PKG_VERSION"),
             "started": shown(inner.started),
             "state": inner.verdict.map_or("starting", Verdict::word),
-            "suspended": inner.suspended,
+            "suspended": inner.suspended.is_some(),
+            "suspended_since": inner.suspended.map(shown),
             "error": inner.failure,
             "report": inner.report,
+            "objects": inner.objects.to_json(),
             "changed": inner.changes.as_ref().map(|(at, report)| json!({"at": shown(*at), "report": report})),
             "history": inner.history,
         })
@@ -220,6 +234,7 @@ fn entry(pass: &Noted<'_>) -> Value {
     })
 }
 
-fn shown(at: Timestamp) -> String {
+/// A moment as machines and people read it.
+pub(super) fn shown(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -33,7 +33,7 @@ pub(super) fn text(board: &Board) -> String {
     );
     let in_sync = inner.verdict == Some(Verdict::InSync);
     out.metric("in_sync", "gauge", "Whether the last pass left everything as git says.", one(f64::from(in_sync)));
-    out.metric("suspended", "gauge", "Whether passes are left out.", one(f64::from(inner.suspended)));
+    out.metric("suspended", "gauge", "Whether passes are left out.", one(f64::from(inner.suspended.is_some())));
     let changes = counts
         .changes
         .iter()

@@ -13,6 +13,7 @@
 mod board;
 mod hooks;
 mod metrics;
+mod objects;
 
 use std::convert::Infallible;
 use std::sync::Arc;

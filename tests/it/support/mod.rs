@@ -1,6 +1,7 @@
 //! What integration tests stand on: a real Prefect, servers, a counting proxy, project directories.
 #![allow(dead_code, reason = "not every test uses everything")]
 
+pub mod browser;
 pub mod chaos;
 pub mod fixture;
 pub mod forge;
