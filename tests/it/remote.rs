@@ -42,6 +42,26 @@ impl World {
         World { git, author, user: Project::new().api(&server.url).with_python(), name }
     }
 
+    /// Makes commits without touching files, each of other files, and pushes the last. Each has a text for
+    /// `prefect.yaml`, and so many other files.
+    fn import(&self, commits: impl Iterator<Item = (String, usize)>) -> String {
+        let mut stream = String::from("reset refs/heads/main\nfrom refs/heads/main^0\n");
+        for (text, others) in commits {
+            stream += "commit refs/heads/main\ncommitter Ada <ada@example.org> 1767225600 +0000\ndata 1\nx\n";
+            stream += &format!("M 644 inline prefect.yaml\ndata {}\n{text}\n", text.len());
+            (0..others).for_each(|n| {
+                stream += &format!("M 644 inline lib/{}/part_{n}.py\ndata <<END\nN = {n}\nEND\n\n", n % 100);
+            });
+        }
+        let mut command = Command::new("git");
+        command.args(["fast-import", "--quiet", "--force"]).current_dir(self.author.path()).stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), stream.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        self.git.push(&self.author, "shop", "main");
+        self.author.git(&["rev-parse", "main"]).trim().to_owned()
+    }
+
     /// Commits and pushes another description.
     fn push(&self, description: &str) -> String {
         self.author.write("prefect.yaml", &declared(description));
@@ -246,6 +266,72 @@ fn the_loop_follows_pushes_of_every_kind() {
 }
 
 #[test]
+fn a_tag_that_is_moved_is_followed() {
+    let world = World::new("remote-moved");
+    let tag = || {
+        world.author.git(&["tag", "--force", "-a", "-m", "stable", "stable"]);
+        world.git.push(&world.author, "shop", "stable");
+        world.author.git(&["rev-parse", "HEAD"]).trim().to_owned()
+    };
+    let first = tag();
+    let address = world.git.address("shop");
+    let mut watcher = Watcher::start(&world.user, &["--git", &address, "--git-tag", "stable", "--interval", "1s"]);
+    watcher.until(0, "the tag", |report| report["source"]["commit"] == *first);
+    // The branch alone moves nobody.
+    world.push("second");
+    let passes = watcher.reports().len();
+    watcher.until(passes + 1, "another pass", |report| report["source"]["commit"] == *first);
+    let second = tag();
+    watcher.until(passes, "the tag where it is now", |report| report["source"]["commit"] == *second);
+    assert_eq!(world.deployment()["description"], "second");
+    // And back, to a commit that was there before.
+    world.author.git(&["checkout", "-q", &first]);
+    tag();
+    let passes = watcher.reports().len();
+    watcher.until(passes, "the tag where it was", |report| report["source"]["commit"] == *first);
+    assert_eq!(world.deployment()["description"], "first");
+}
+
+#[test]
+fn a_thousand_commits_in_a_burst_are_a_few_passes() {
+    let world = World::new("remote-burst");
+    let address = world.git.address("shop");
+    let mut watcher = Watcher::start(&world.user, &["--git", &address, "--interval", "1s"]);
+    let first = world.author.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    watcher.until(0, "the first commit", |report| report["source"]["commit"] == *first);
+    let mut last = String::new();
+    for burst in 0..20 {
+        last = world.import((0..50).map(|n| (declared(&format!("burst {burst}, {n}")), 0)));
+    }
+    watcher.until(0, "the newest commit", |report| report["source"]["commit"] == *last);
+    assert_eq!(world.deployment()["description"], "burst 19, 49");
+    let seen = watcher.reports().iter().filter(|report| !report["changes"].as_array().unwrap().is_empty()).count();
+    assert!(seen <= 21, "no more passes than pushes: {seen}");
+    // Of the commits between nothing was fetched.
+    let there =
+        world.author.git(&["-C", &world.place().join("mirror.git").display().to_string(), "count-objects", "-v"]);
+    let number = |line: &str| line.split(": ").nth(1).and_then(|n| n.trim().parse::<u64>().ok()).unwrap_or_default();
+    let objects: u64 =
+        there.lines().filter(|line| line.starts_with("count") || line.starts_with("in-pack")).map(number).sum();
+    assert!(objects < 300, "{there}");
+}
+
+#[test]
+fn a_repository_of_ten_thousand_files() {
+    let world = World::new("remote-large");
+    let commit = world.import(std::iter::once((declared("among many"), 10_000)));
+    let address = world.git.address("shop");
+    let mut watcher = Watcher::start(&world.user, &["--git", &address, "--interval", "1s"]);
+    let report = watcher.until(0, "all files", |report| report["source"]["commit"] == *commit);
+    assert_eq!((&report["source"]["files"], &report["source"]["dirty"]), (&json!(1), &json!(false)), "{report:#}");
+    assert_eq!(files(&world.place().join("shop/lib")).len(), 10_000);
+    let next = world.import(std::iter::once((declared("still among many"), 0)));
+    watcher.until(0, "the next commit", |report| report["source"]["commit"] == *next);
+    assert_eq!(world.deployment()["description"], "still among many");
+    assert_eq!(files(&world.place().join("shop/lib")).len(), 10_000);
+}
+
+#[test]
 fn what_is_damaged_is_made_again() {
     let world = World::new("remote-damaged");
     world.applied(&[]);
@@ -334,6 +420,8 @@ struct Sshd {
 
 impl Sshd {
     fn start() -> Option<Sshd> {
+        // As its package does when it starts it; without that directory it does not start.
+        let _ = fs::create_dir("/run/sshd");
         let program = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].into_iter().find(|path| Path::new(path).exists())?;
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
