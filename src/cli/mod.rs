@@ -5,6 +5,7 @@ mod apply;
 mod args;
 mod ask;
 mod comment;
+mod commit_status;
 mod connect;
 mod drift;
 mod exit;

@@ -1,7 +1,6 @@
 //! `reconcile --watch`: one pass after another, until asked to stop.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::{Apply, Ended, one_pass};
 use super::args::{Bare, Global, LogFormat, WatchArgs};
+use super::commit_status::{CommitStatus, Said};
 use super::exit::{Exit, failed, wrong_usage};
-use super::{comment, last_words, output, pass};
-use crate::forge::{Forge, State, Status};
+use super::{last_words, output, pass};
+use crate::forge::{State, Status};
 use crate::notify::{self, News, Target};
 use crate::reconcile::serve::{self, Board, Keys, Noted, Verdict};
 use crate::reconcile::watch::{self, Turn, Waker};
@@ -36,8 +36,8 @@ pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
         Ok(targets) => targets,
         Err(exit) => return exit,
     };
-    let forge = match args.commit_status.then(forge).transpose() {
-        Ok(forge) => forge,
+    let commit_status = match args.commit_status.then(CommitStatus::new).transpose() {
+        Ok(commit_status) => commit_status,
         Err(exit) => return exit,
     };
     let (waker, woken) = Waker::new();
@@ -57,20 +57,16 @@ pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
         waits_for: None,
         slept: false,
         targets,
-        forge,
-        stated: None,
+        commit_status,
         scope: None,
         verdict: None,
     };
     let interval = args.interval.unwrap_or(INTERVAL);
     watch::run(interval, woken, &stop, async |retry| watching.turn(retry).await).await;
+    if let Some(commit_status) = watching.commit_status {
+        commit_status.end().await;
+    }
     Exit::Done
-}
-
-/// Where statuses of commits are kept.
-fn forge() -> Result<Arc<Forge>, Exit> {
-    let place = comment::place().map_err(|misplaced| comment::told(&misplaced))?;
-    Forge::new(place).map(Arc::new).map_err(|error| comment::broken(&error))
 }
 
 /// Ends a task when dropped.
@@ -140,10 +136,8 @@ struct Watching<'a> {
     slept: bool,
     /// Who is told when the state changes.
     targets: Vec<Target>,
-    /// Where it is said how a commit stands.
-    forge: Option<Arc<Forge>>,
-    /// What was said last, and of which commit.
-    stated: Option<(Verdict, String)>,
+    /// Says on commits how they stand.
+    commit_status: Option<CommitStatus>,
     /// The scope, as far as it is known.
     scope: Option<String>,
     /// How the last pass ended.
@@ -231,24 +225,14 @@ impl Watching<'_> {
         }
     }
 
-    /// Says on the commit how it stands, once for each state of each commit. Files that differ from it say nothing of it.
-    fn state(&mut self, verdict: Verdict, ended: &Ended, words: &str) {
-        let (Some(forge), Some(report)) = (&self.forge, &ended.report) else { return };
+    /// Says on the commit how it stands. Files that differ from it say nothing of it.
+    fn state(&self, verdict: Verdict, ended: &Ended, words: &str) {
+        let (Some(commit_status), Some(report)) = (&self.commit_status, &ended.report) else { return };
         let Some(commit) = report.source.commit.clone().filter(|_| !report.source.dirty) else { return };
-        let now = (verdict, commit.clone());
-        if self.stated.as_ref() == Some(&now) {
-            return;
-        }
-        self.stated = Some(now);
         let state = if verdict == Verdict::InSync { State::Success } else { State::Failure };
         let context = format!("reconcile/{}", text::printable(&report.scope));
         let status = Status { state, context, words: text::printable(words), link: None };
-        let forge = Arc::clone(forge);
-        tokio::spawn(async move {
-            if let Err(error) = forge.set_status(&commit, &status).await {
-                tracing::warn!("the status of {commit} was not set: {error}");
-            }
-        });
+        commit_status.say(Said { verdict, commit, status });
     }
 
     fn tell(&self, ended: &Ended, mut words: String, retry: Option<Duration>) {

@@ -1,7 +1,7 @@
 //! Templates → values: Prefect's own `{{ }}` language over trees, and Jinja for our reports.
 //!
 //! Prefect's language is four passes over a declaration, each of which fills one kind of placeholder and leaves
-//! the others: [`fill_blocks`], [`fill_variables`], and [`fill`] twice (environment, step outputs). The caller
+//! the others: [`fill_blocks`], [`fill_variables`], and [`fill()`] twice (environment, step outputs). The caller
 //! decides which pass touches what. All of them keep sealed values sealed and unknown values unknown.
 
 pub mod blocks;

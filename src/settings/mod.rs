@@ -1,8 +1,8 @@
 //! Settings: which API to talk to and how, from our flags and from everywhere Prefect itself looks.
 //!
 //! A setting is taken from the first place that has it: flags, `reconcile.yaml`, `PREFECT_*` in the environment,
-//! `.env`, `prefect.toml`, `[tool.prefect]` of `pyproject.toml`, the active profile, Prefect's default. [`load`]
-//! reads these places; [`resolve`] decides, touching nothing.
+//! `.env`, `prefect.toml`, `[tool.prefect]` of `pyproject.toml`, the active profile, Prefect's default. [`load()`]
+//! reads these places; [`resolve()`] decides, touching nothing.
 //!
 //! What the repository's own files say is less trusted than what the user says: see `trust.rs`.
 

@@ -379,6 +379,25 @@ fn inputs_are_words_and_never_code() {
 }
 
 #[test]
+fn no_input_is_silently_ignored() {
+    let job = Job::new("action-narrowed", "http://127.0.0.1:9/api");
+    let inputs = ["deployment-names", "entrypoint", "tags", "work-pool", "work-queue", "prune"];
+    for command in ["drift", "validate"] {
+        let file = (command == "drift").then_some("deployment-file-path");
+        for input in inputs.into_iter().chain(file) {
+            let value = if input == "prune" { "true" } else { "x" };
+            let told = ends(job.action(json!({"command": command, (input): value})), "failure");
+            let words = format!("{command} knows no {input}: leave that input out");
+            assert!(told["log"].as_str().unwrap().contains(&words), "{told:#}");
+        }
+    }
+    ends(
+        job.action(json!({"command": "validate", "deployment-file-path": "prefect.yaml", "prune": "false"})),
+        "success",
+    );
+}
+
+#[test]
 fn invalid_files_are_annotated_where_they_lie() {
     let job = Job::new("action-invalid", "http://127.0.0.1:9/api");
     job.project.write("sub/prefect.yaml", "deployments:\n- name: a\n  entrypoint: nowhere.py:f\n  tag: [x]\n");

@@ -316,8 +316,11 @@ fn a_loop_says_on_each_commit_how_it_stands() {
     let forge = FakeForge::start();
     let project = on(online(server, "stated"), forge.github());
     let first = project.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    forge.fail(&[Fault::Refused(403, Vec::new(), r#"{"message": "not now"}"#)]);
     let mut watcher = Watcher::start(&project, &["--interval", "1h", "--commit-status"]);
     watcher.until(0, "the first pass", |report| report["changes"][0]["result"] == "done");
+    watcher.says("was not set");
+    // What the forge did not take is said again with the next pass, although that changes nothing.
     let passes = watcher.reports().len();
     watcher.signal("-HUP");
     watcher.until(passes, "a pass without changes", |_| true);
