@@ -46,6 +46,13 @@ fn word(kind: Kind) -> &'static str {
 }
 
 impl Api {
+    /// Puts an event into the event log. One that arrives twice is stored once, by its id: it may be sent again.
+    pub async fn emit(&self, event: &Value) -> Result<(), ApiError> {
+        let body = json!([event]);
+        let call = Call::new(Method::POST, "/events", "the event").body(&body);
+        self.client.send(&call).await.map(drop)
+    }
+
     /// The last change of each object, by its id; those that no event tells of are missing. The payload of an event
     /// may hold what is secret: it is not looked at.
     pub async fn last_events(&self, objects: &[(Kind, String)]) -> Result<BTreeMap<String, LastEvent>, ApiError> {

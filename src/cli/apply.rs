@@ -19,11 +19,11 @@ use super::saved::{self, Saved};
 use super::{ask, last_words, output, pass, remote};
 use crate::diagnostic::Diagnostic;
 use crate::model::plan::Plan;
-use crate::reconcile::apply::{Outcomes, apply as carry_out};
+use crate::reconcile::apply::{Applied, Outcomes, apply as carry_out};
 use crate::reconcile::builds::{self, Builds};
 use crate::reconcile::lock::{self, Guard};
 use crate::reconcile::read::declared_api;
-use crate::reconcile::{Decided, Pass, PassError, Python, stop};
+use crate::reconcile::{Decided, Pass, PassError, Python, event, stop};
 use crate::report::diagnostics::Texts;
 use crate::report::{Outcome, Report, text};
 
@@ -300,7 +300,13 @@ async fn locked(
     }
     interrupted(&prepared.request.stop)?;
     let sent = send(global, prepared, &decided, builds, guard).await;
-    Ok(finish(global, args, prepared, &decided, sent))
+    let applied = sent.applied.clone();
+    let ended = finish(global, args, prepared, &decided, sent);
+    // The lock is still ours: events come in the order of the passes.
+    if let Some(report) = &ended.report {
+        event::tell(prepared, report, &applied).await;
+    }
+    Ok(ended)
 }
 
 async fn decide_again(
@@ -378,7 +384,7 @@ fn confirm(global: &Global, args: &Apply, prepared: &Pass<'_>, report: &Report) 
 /// What became of the changes, and whether that could be recorded.
 #[derive(Default)]
 struct Sent {
-    outcomes: Outcomes,
+    applied: Applied,
     stopped: bool,
     /// The builds gave what they gave before: there was nothing to send after all.
     built: bool,
@@ -389,11 +395,11 @@ async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &
     let applied = carry_out(prepared, decided, builds, guard, &|done, _| bar.set_position(done as u64)).await;
     bar.finish_and_clear();
     match applied {
-        Ok(outcomes) => Sent { outcomes, ..Sent::default() },
-        Err((stopped, outcomes)) => {
+        Ok(applied) => Sent { applied, ..Sent::default() },
+        Err((stopped, applied)) => {
             output::complain(&stopped.to_string());
             output::help(&stopped.help());
-            Sent { outcomes, stopped: true, ..Sent::default() }
+            Sent { applied, stopped: true, ..Sent::default() }
         }
     }
 }
@@ -411,7 +417,7 @@ fn progress(global: &Global, length: usize) -> ProgressBar {
 }
 
 fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: Sent) -> Ended {
-    let report = prepared.report(decided, sent.outcomes);
+    let report = prepared.report(decided, sent.applied.outcomes);
     if global.json {
         output::result(&args.json(&report, sent.stopped));
     } else if sent.built || !report.outcomes.is_empty() {

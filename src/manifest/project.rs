@@ -46,6 +46,8 @@ pub struct Project {
     pub strict: bool,
     /// Whether a ledger is kept on the API.
     pub ledger: bool,
+    /// Whether a pass that changed something is an event on the API.
+    pub events: bool,
     /// The interpreter: a path, relative to the root or absolute, or a name on `PATH`.
     pub python: Option<String>,
     /// Environment variables that steps and the Python helper may see.
@@ -78,6 +80,7 @@ impl Default for Project {
             ignore_drift: Vec::new(),
             strict: false,
             ledger: true,
+            events: true,
             python: None,
             step_env: Vec::new(),
             show_env: Vec::new(),

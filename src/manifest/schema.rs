@@ -331,6 +331,7 @@ pub fn project() -> Value {
         },
         "strict": flag("Whether every field is owned, declared or not."),
         "ledger": flag("Whether a ledger is kept on the API; without it nothing is pruned or reset."),
+        "events": flag("Whether a pass that changed something is an event on the API, for automations."),
         "python": told(text(), "The interpreter that is asked about flows and foreign steps: a path, or a name on PATH."),
         "step_env": told(env.clone(), "Environment variables that build steps and the Python helper may see."),
         "show_env": told(env, "Environment variables whose values may be shown in plans."),

@@ -30,6 +30,17 @@ pub type Outcomes = BTreeMap<Key, Outcome>;
 /// Told of every change as it ends: how many have ended, of how many.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
+/// What an apply came to.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// What became of every change.
+    pub outcomes: Outcomes,
+    /// The ids of what there was before and is there now.
+    pub ids: BTreeMap<Key, String>,
+    /// The ids of flows by their names.
+    pub flows: BTreeMap<String, String>,
+}
+
 /// Why an apply stopped early. What was under way is finished by then, and told in the outcomes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
@@ -63,8 +74,8 @@ pub async fn apply(
     builds: &Builds,
     guard: Option<&Guard>,
     progress: Progress<'_>,
-) -> Result<Outcomes, (Stopped, Outcomes)> {
-    let Some(api) = pass.api else { return Ok(Outcomes::new()) };
+) -> Result<Applied, (Stopped, Applied)> {
+    let Some(api) = pass.api else { return Ok(Applied::default()) };
     let enabled = pass.reading.project.ledger && pass.asked.trouble.is_none();
     let mut keeper = Keeper::new(api, &pass.reading.scope, decided.ledger.clone(), enabled);
     keeper.ledger.commit = pass.reading.git.as_ref().map(|git| git.commit.clone());
@@ -107,9 +118,11 @@ pub async fn apply(
         };
     }
     applying.leave_out_the_rest(result.as_ref().err());
+    let ids = applying.ids.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let applied = Applied { outcomes: applying.outcomes, ids, flows: (*applying.flows).clone() };
     match result {
-        Ok(()) => Ok(applying.outcomes),
-        Err(stopped) => Err((stopped, applying.outcomes)),
+        Ok(()) => Ok(applied),
+        Err(stopped) => Err((stopped, applied)),
     }
 }
 

@@ -9,6 +9,7 @@ mod changed;
 pub mod drain;
 pub mod drift;
 mod error;
+pub mod event;
 pub mod flows;
 pub mod gather;
 mod impact;

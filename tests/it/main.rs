@@ -13,6 +13,7 @@ mod diagnostics;
 mod docs;
 mod drift;
 mod environments;
+mod event;
 mod everything;
 mod explain;
 mod faults;

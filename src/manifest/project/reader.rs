@@ -10,7 +10,7 @@ use crate::manifest::globs::{self, Globs};
 use crate::manifest::node::{Node, Value};
 use crate::model::{Kind, Map, Origin, RepoPath, Tree};
 
-pub(in crate::manifest) const KEYS: [&str; 18] = [
+pub(in crate::manifest) const KEYS: [&str; 19] = [
     "name",
     "include",
     "exclude",
@@ -20,6 +20,7 @@ pub(in crate::manifest) const KEYS: [&str; 18] = [
     "ignore_drift",
     "strict",
     "ledger",
+    "events",
     "python",
     "step_env",
     "show_env",
@@ -66,6 +67,7 @@ impl Reader<'_> {
             "ignore_drift" => project.ignore_drift = self.ignore_drift(node),
             "strict" => set(&mut project.strict, self.flag(node, key)),
             "ledger" => set(&mut project.ledger, self.flag(node, key)),
+            "events" => set(&mut project.events, self.flag(node, key)),
             "python" => project.python = self.text(node, key),
             "step_env" => set(&mut project.step_env, self.env_names(node, key)),
             "show_env" => set(&mut project.show_env, self.env_names(node, key)),
@@ -521,14 +523,14 @@ mod tests {
                 "bare": null
             },
             "ignore_drift": ["deployment/*/*: paused", {"work_pool/*": ["concurrency_limit", "a.b"]}],
-            "strict": true, "ledger": false, "python": ".venv/bin/python", "step_env": ["DOCKER_HOST"],
+            "strict": true, "ledger": false, "events": false, "python": ".venv/bin/python", "step_env": ["DOCKER_HOST"],
             "show_env": ["REGION"], "secret_dirs": ["/run/secrets"], "root_relative": ["ops/prefect.yaml"],
             "default_pull": "git", "build_cache": "never", "vars": {"tag": "edge", "n": 1, "m": {"a": [true, null]}},
             "drift_interval": "10m"
         }));
         assert_eq!(diagnostics, []);
         assert_eq!(project.name.as_deref(), Some("shop"));
-        assert_eq!((project.prune, project.strict, project.ledger), (true, true, false));
+        assert_eq!((project.prune, project.strict, project.ledger, project.events), (true, true, false, false));
         assert_eq!(project.max_delete, MaxDelete::Percent(10));
         assert_eq!(project.drift_interval, Duration::from_secs(600));
         assert_eq!((project.default_pull, project.build_cache), (DefaultPull::Git, BuildCache::Never));
@@ -550,7 +552,7 @@ mod tests {
     fn an_empty_file_says_nothing() {
         assert_eq!(project(Json::Null), (Project::default(), vec![]));
         assert_eq!(project(json!({})), (Project::default(), vec![]));
-        assert!(Project::default().ledger);
+        assert!(Project::default().ledger && Project::default().events);
     }
 
     #[test]
