@@ -140,6 +140,7 @@ mod tests {
             source: Default::default(),
             api: None,
             plan: Plan { changes: (0..names).map(change).collect(), ..Plan::default() },
+            declared: Vec::new(),
             outcomes: applied.outcomes.clone(),
             requests: Default::default(),
             diagnostics: Vec::new(),
