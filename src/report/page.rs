@@ -295,7 +295,7 @@ mod tests {
             "main @ 3f2c1a9 + local changes",
             "nobody answers",
             "suspended",
-            "since 2026-01-01T00:00:02Z",
+            "<span class=\"once\">2026-01-01T00:00:02Z</span>",
             "1 failed",
             "2 in sync",
             "<a href=\"#changed-0\">failed</a>",
