@@ -32,7 +32,7 @@ const LONGEST: usize = 16 << 20;
 /// Why there is no connection, or none any more.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SocketError {
-    /// The server does not open one here; asking again is of no use.
+    /// The server, or something on the way to it, does not open one here; asking again at once is of no use.
     #[error("the server opens no WebSocket there ({0})")]
     Refused(u16),
     /// It was closed.

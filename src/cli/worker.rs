@@ -15,6 +15,7 @@ use crate::infra::{Control, Process, Python};
 use crate::model::Secret;
 use crate::python::candidates;
 use crate::reconcile::stop;
+use crate::report::text::printable;
 use crate::settings::WorkerSettings;
 use crate::worker::{self, Options, WorkerError};
 
@@ -62,11 +63,12 @@ async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken)
 }
 
 fn refused(error: &WorkerError) -> Exit {
+    let text = printable(&error.to_string());
     match error {
-        WorkerError::Api(inner) => output::complain_with(inner.code(), &error.to_string()),
-        _ => output::complain(&error.to_string()),
+        WorkerError::Api(inner) => output::complain_with(inner.code(), &text),
+        _ => output::complain(&text),
     }
-    output::help(&error.help());
+    output::help(&printable(&error.help()));
     match error {
         WorkerError::Stopped => Exit::Interrupted,
         _ => Exit::Failed,
@@ -100,7 +102,7 @@ fn options(global: &Global, args: &WorkerStartArgs, name: String, settings: Work
         settings: settings.explicit,
         say: Box::new(move |text| {
             if !quiet {
-                output::say(text);
+                output::say(&printable(text));
             }
         }),
     })
@@ -131,7 +133,12 @@ fn interpreter(global: &Global) -> PathBuf {
     let root = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let found = candidates(global.python.as_deref(), None, &root, &environment());
     let usable = found.iter().find(|candidate| candidate.explicit || candidate.path.is_file());
-    usable.map_or_else(|| PathBuf::from("python3"), |candidate| candidate.path.clone())
+    let found = usable.map_or_else(|| PathBuf::from("python3"), |candidate| candidate.path.clone());
+    // Runs begin elsewhere. A bare name is looked for on their search path.
+    match found.components().count() {
+        1 => found,
+        _ => std::path::absolute(&found).unwrap_or(found),
+    }
 }
 
 /// The environment as far as it is text.
@@ -139,4 +146,16 @@ fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_python_is_the_same_wherever_a_run_begins() {
+        let of = |python: &str| interpreter(&Global { python: Some(PathBuf::from(python)), ..Global::default() });
+        assert!(of(".venv/bin/python").is_absolute() && of("./python").is_absolute());
+        assert!(of(".venv/bin/python").ends_with(".venv/bin/python"));
+    }
 }

@@ -9,6 +9,7 @@ use super::args::Global;
 use super::exit::{Exit, failed};
 use super::{connect, output};
 use crate::api::{Api, ApiError};
+use crate::report::text::printable;
 
 /// Shows them.
 pub async fn run(global: &Global, pool: &str) -> Result<Exit, Exit> {
@@ -50,7 +51,7 @@ fn row(run: &Value) -> Value {
 }
 
 fn text(pool: &str, found: &Value, workers: &[Value], runs: &[Value]) -> String {
-    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let word = |value: &Value| printable(value.as_str().unwrap_or("-"));
     let paused = if found["is_paused"] == true { ", paused" } else { "" };
     let mut lines = vec![format!("Work pool {pool}: {}{paused}", word(&found["status"]).to_lowercase())];
     for worker in workers {

@@ -11,6 +11,9 @@ pub enum InfraError {
     /// Nobody here knows it.
     #[error("the job of the run `{0}` is not known here")]
     Unknown(String),
+    /// It was killed, and is still there.
+    #[error("the process {0} does not end, not even by force")]
+    Stuck(i32),
     /// The flow's hooks could not be run.
     #[error("the hooks of the flow could not be run: {0}")]
     Hooks(String),

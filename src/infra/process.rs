@@ -26,6 +26,8 @@ use crate::model::{JobSpec, RunExit, RunHandle, Secret, Tree};
 
 /// How often it is looked whether a process that is not our child still runs.
 const LOOK: Duration = Duration::from_millis(200);
+/// So long a process may take to end once it is killed: longer if the kernel waits for a disk, and then for ever.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// What asks an interpreter where its Prefect is, without importing it.
 const WHERE: &str = "import importlib.util as u, sys; s = u.find_spec('prefect'); \
@@ -173,7 +175,9 @@ impl Process {
         }
         command.stdin(Stdio::null()).stdout(self.output(streams, false)).stderr(self.output(streams, true));
         command.process_group(0);
-        command.spawn().map_err(|error| InfraError::Start(format!("`{program}` cannot be started: {error}")))
+        // A configured command may hold a secret in any of its words.
+        let named = if job.command.is_some() { "the command of the job".to_owned() } else { format!("`{program}`") };
+        command.spawn().map_err(|error| InfraError::Start(format!("{named} cannot be started: {error}")))
     }
 
     /// What starts the engine where no command is configured, and where.
@@ -233,11 +237,16 @@ impl Process {
         let job = self.job(run)?;
         let Some(group) = Pid::from_raw(job.pid) else { return Ok(()) };
         let _ = kill_process_group(group, Signal::TERM);
-        if tokio::time::timeout(grace, gone(&job, group)).await.is_err() {
-            let _ = kill_process_group(group, Signal::KILL);
-            gone(&job, group).await;
+        if tokio::time::timeout(grace, gone(&job, group)).await.is_ok() {
+            return Ok(());
         }
-        Ok(())
+        let _ = kill_process_group(group, Signal::KILL);
+        let killed = tokio::time::timeout(KILLED, gone(&job, group)).await;
+        // What is left of its group may be zombies that nobody reaps.
+        match killed.is_ok() || job.ended.borrow().is_some() {
+            true => Ok(()),
+            false => Err(InfraError::Stuck(job.pid)),
+        }
     }
 }
 
@@ -256,13 +265,10 @@ fn directory(value: Option<&Tree>) -> Result<Option<&str>, InfraError> {
     }
 }
 
-/// Waits until a process and all of its group are gone. A group that cannot be killed is given up on.
+/// Waits until a process and all of its group are gone.
 async fn gone(job: &Job, group: Pid) {
     ended(job).await;
-    for _ in 0..600 {
-        if test_kill_process_group(group).is_err() {
-            return;
-        }
+    while test_kill_process_group(group).is_ok() {
         tokio::time::sleep(LOOK / 4).await;
     }
 }

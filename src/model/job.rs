@@ -10,7 +10,7 @@ use super::secret::Secret;
 use super::tree::Tree;
 
 /// A run as its infrastructure is to start it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct JobSpec {
     /// The id of the run.
     pub run: String,
@@ -26,6 +26,22 @@ pub struct JobSpec {
     pub ready: Option<ReadyCode>,
     /// What only this type of infrastructure knows, as JSON with its secrets.
     pub config: BTreeMap<String, Tree>,
+}
+
+impl fmt::Debug for JobSpec {
+    /// All but the words of the command, of which any may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let JobSpec { run, name, command, env, labels, ready, config } = self;
+        f.debug_struct("JobSpec")
+            .field("run", run)
+            .field("name", name)
+            .field("command", &command.as_ref().map(|words| format!("{} words", words.len())))
+            .field("env", env)
+            .field("labels", labels)
+            .field("ready", ready)
+            .field("config", config)
+            .finish()
+    }
 }
 
 /// Code that is where it runs already.
@@ -110,5 +126,25 @@ pub fn meaning(code: i32) -> Meaning {
         ),
         247 => of("Process was terminated due to high memory usage.", "Raise the memory limit of the job", false),
         _ => of("Process exited with an unexpected status code.", LOOK, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_shows_no_word_of_its_command_and_no_value_of_its_environment() {
+        let job = JobSpec {
+            run: "r".to_owned(),
+            name: "n".to_owned(),
+            command: Some(vec!["hunter2".to_owned(), "--key=hunter2".to_owned()]),
+            env: [("KEY".to_owned(), Secret::text("hunter2"))].into(),
+            labels: BTreeMap::new(),
+            ready: None,
+            config: [("x".to_owned(), Tree::Secret(Secret::text("hunter2")))].into(),
+        };
+        let shown = format!("{job:?} {job:#?}");
+        assert!(!shown.contains("hunter2") && shown.contains("2 words"), "{shown}");
     }
 }

@@ -44,6 +44,12 @@ pub(super) fn count(value: &Value) -> Result<u32, String> {
     .ok_or_else(|| "is not a whole number from 0".to_owned())
 }
 
+/// A port of this machine; 0 is any that is free.
+pub(super) fn port(value: &Value) -> Result<u16, String> {
+    let found = count(value).ok().and_then(|port| u16::try_from(port).ok());
+    found.ok_or_else(|| "is not a port: a whole number from 0 to 65535".to_owned())
+}
+
 /// A text. Prefect takes no numbers for texts.
 pub(super) fn text(value: &Value) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| "is not a text".to_owned())
@@ -90,6 +96,8 @@ mod tests {
         assert_eq!(codes(&"404, 500".into()), Ok(BTreeSet::from([404, 500])));
         assert_eq!(codes(&404.into()), Ok(BTreeSet::from([404])));
         assert!(codes(&"4o4".into()).is_err());
+        assert_eq!((port(&"8080".into()), port(&65_535.into())), (Ok(8080), Ok(65_535)));
+        assert!(port(&65_536.into()).is_err() && port(&"-1".into()).is_err() && port(&"http".into()).is_err());
         assert_eq!(seconds(&"2.5".into()), Ok(2.5));
         assert!(seconds(&"nan".into()).is_err() && seconds(&Value::Integer(0)).is_err());
         assert_eq!(headers(&r#"{"a":"b"}"#.into()).expect("a mapping")["a"], "b");

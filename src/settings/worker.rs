@@ -42,14 +42,14 @@ impl WorkerSettings {
         };
         let (mut logs_to_api, mut port, mut host) = (true, 8080, "0.0.0.0".to_owned());
         resolve::set(&layers, names::LOGS_TO_API, values::boolean, &mut logs_to_api)?;
-        resolve::set(&layers, names::WORKER_PORT, values::count, &mut port)?;
+        resolve::set(&layers, names::WORKER_PORT, values::port, &mut port)?;
         resolve::set(&layers, names::WORKER_HOST, values::text, &mut host)?;
         Ok(WorkerSettings {
             query: seconds(names::WORKER_QUERY, 10.0)?,
             heartbeat: seconds(names::WORKER_HEARTBEAT, 30.0)?,
             prefetch: seconds(names::WORKER_PREFETCH, 10.0)?,
             logs_to_api,
-            health: (host, u16::try_from(port).unwrap_or(8080)),
+            health: (host, port),
             explicit: explicit(&layers, api),
         })
     }
@@ -134,5 +134,18 @@ mod tests {
             ("PREFECT_WORKER_QUERY_SECONDS", Some("2")),
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_told_and_not_replaced() {
+        let inputs = |port: &str| Inputs {
+            env: [("PREFECT_WORKER_WEBSERVER_PORT".to_owned(), port.to_owned())].into(),
+            ..Inputs::default()
+        };
+        let resolved = |port| WorkerSettings::resolve(&inputs(port), &Connection::new("http://b/api"));
+        assert_eq!(resolved("9000").expect("a port").health.1, 9000);
+        let error = resolved("70000").expect_err("no port");
+        let told = format!("{error}. {}", error.help());
+        assert!(told.contains("PREFECT_WORKER_WEBSERVER_PORT") && told.contains("65535"), "{told}");
     }
 }

@@ -9,39 +9,40 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::patience::Patience;
+use super::patience::{Patience, REFUSED, about};
 use super::{Worker, pool};
 use crate::api::{Socket, SocketError};
 
 /// How long the server may take to be ready.
 const SETUP: Duration = Duration::from_secs(10);
-/// Codes with which a server closes for good: a word of ours that it does not understand, or does not allow.
-const FOR_GOOD: [u16; 2] = [1002, 1008];
+/// Codes with which a server refuses: a word of ours that it does not understand, or does not allow.
+const REFUSALS: [u16; 2] = [1002, 1008];
 
-/// Keeps the channel open; ends where there is none to be had.
+/// Keeps the channel open; where there is none to be had it is asked for now and then.
 pub(super) async fn keep_open(worker: Arc<Worker>) {
     let consumer = uuid::Uuid::new_v4().to_string();
     let mut patience = Patience::default();
     loop {
         let error = match open(&worker, &consumer).await {
             Ok((mut socket, ready)) => {
-                patience.reset();
+                let begun = Instant::now();
                 worker.channel.store(true, Ordering::Relaxed);
                 let error = talk(&worker, &consumer, &mut socket, &ready).await;
                 worker.channel.store(false, Ordering::Relaxed);
+                patience.lasted(begun.elapsed());
                 error
             }
             Err(error) => error,
         };
         tracing::info!(%error, "no workers' channel; requests do its work");
-        match error {
-            SocketError::Refused(_) => return,
-            SocketError::Closed { code, .. } if FOR_GOOD.contains(&code) => return,
-            SocketError::Closed { .. } | SocketError::Failed(_) => {}
-        }
-        tokio::time::sleep(patience.next()).await;
+        let pause = match error {
+            SocketError::Refused(_) => about(REFUSED),
+            SocketError::Closed { code, .. } if REFUSALS.contains(&code) => about(REFUSED),
+            SocketError::Closed { .. } | SocketError::Failed(_) => patience.next(),
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -53,7 +54,7 @@ async fn open(worker: &Worker, consumer: &str) -> Result<(Socket, Value), Socket
     let payload = ready["payload"].clone();
     if ready["type"] != "worker.ready.v1" || payload["consumer_id"] != consumer {
         let reason = format!("`{}` came in the place of `worker.ready.v1`", ready["type"].as_str().unwrap_or_default());
-        return Err(SocketError::Closed { code: FOR_GOOD[0], reason });
+        return Err(SocketError::Closed { code: REFUSALS[0], reason });
     }
     Ok((socket, payload))
 }

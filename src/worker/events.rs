@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Worker;
 use super::configure::Relatives;
-use super::patience::Patience;
+use super::patience::{Patience, REFUSED, about};
 use crate::api::{Socket, SocketError};
 
 /// More are not kept while the server is away.
@@ -43,7 +44,7 @@ impl Events {
     }
 }
 
-/// Sends events until it is dropped; where the server takes none, they go nowhere.
+/// Sends events until it is dropped; as long as the server refuses them, they go nowhere.
 pub(super) async fn keep_emitting(worker: Arc<Worker>, mut from: mpsc::Receiver<Value>) {
     let mut patience = Patience::default();
     let mut kept: Option<Value> = None;
@@ -51,16 +52,31 @@ pub(super) async fn keep_emitting(worker: Arc<Worker>, mut from: mpsc::Receiver<
         if kept.is_none() {
             kept = from.recv().await;
         }
+        let begun = Instant::now();
         match emit(&worker, &mut kept, &mut from).await {
             Ok(()) => return,
             Err(SocketError::Refused(_)) => {
                 tracing::info!("the server takes no events");
-                while from.recv().await.is_some() {}
-                return;
+                if kept.take().is_some() {
+                    worker.events.open.fetch_sub(1, Ordering::Relaxed);
+                }
+                if tokio::time::timeout(about(REFUSED), discard(&worker, &mut from)).await.is_ok() {
+                    return;
+                }
             }
-            Err(error) => tracing::info!(%error, "events wait"),
+            Err(error) => {
+                tracing::info!(%error, "events wait");
+                patience.lasted(begun.elapsed());
+                tokio::time::sleep(patience.next()).await;
+            }
         }
-        tokio::time::sleep(patience.next()).await;
+    }
+}
+
+/// Lets events go; ends when there will be none any more.
+async fn discard(worker: &Worker, from: &mut mpsc::Receiver<Value>) {
+    while from.recv().await.is_some() {
+        worker.events.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

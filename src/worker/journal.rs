@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub api: String,
     /// Its pool.
     pub pool: String,
+    /// The machine that its worker runs on: processes are found on that one only.
+    pub machine: String,
     /// Its id.
     pub run: String,
     /// The ids of the states that its worker was about to propose: by these its claim is known.
@@ -65,7 +67,7 @@ impl Journal {
         Ok(Held { path, _lock: file })
     }
 
-    /// What dead workers left of a pool's runs. It is ours from now on.
+    /// What dead workers of this machine left of a pool's runs. It is ours from now on.
     pub fn orphans(&self, api: &str, pool: &str) -> Vec<(Entry, Held)> {
         let Ok(listed) = fs::read_dir(&self.dir) else { return Vec::new() };
         let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
@@ -80,6 +82,10 @@ fn inherit(path: &Path, api: &str, pool: &str) -> Option<(Entry, Held)> {
     let mut text = String::new();
     (&mut file).take(LONGEST).read_to_string(&mut text).ok()?;
     let entry: Entry = serde_json::from_str(&text).ok()?;
+    // A directory that several machines share shows the entries of all, and locks may not reach across.
+    if entry.machine != machine() {
+        return None;
+    }
     // Between opening and locking, its worker may have struck it out, and another noted the same run.
     let same = {
         use std::os::unix::fs::MetadataExt;
@@ -95,6 +101,12 @@ impl Held {
     }
 }
 
+/// This machine, whatever was started on it since. Containers of one image have names of their own.
+pub(super) fn machine() -> String {
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    format!("{} {}", rustix::system::uname().nodename().to_string_lossy(), id.trim())
+}
+
 /// An id as the name of a file.
 fn name(run: &str) -> String {
     run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect()
@@ -106,7 +118,7 @@ mod tests {
 
     fn entry(run: &str) -> Entry {
         let text = |text: &str| text.to_owned();
-        Entry { api: text("a"), pool: text("p"), run: text(run), claims: Vec::new(), trace: None }
+        Entry { api: text("a"), pool: text("p"), machine: machine(), run: text(run), claims: Vec::new(), trace: None }
     }
 
     #[test]
@@ -141,6 +153,16 @@ mod tests {
         drop(again);
         let left = journal.orphans("a", "p");
         assert_eq!(left.iter().map(|(entry, _)| entry).collect::<Vec<_>>(), [&by("a")]);
+    }
+
+    #[test]
+    fn what_another_machine_left_is_not_ours() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let journal = Journal::new(dir.path().to_owned());
+        let theirs = Entry { machine: "elsewhere".to_owned(), ..entry("one") };
+        drop((journal.note(&theirs).expect("noted"), journal.note(&entry("two")).expect("noted")));
+        let left = journal.orphans("a", "p");
+        assert_eq!(left.iter().map(|(entry, _)| entry.run.as_str()).collect::<Vec<_>>(), ["two"]);
     }
 
     #[test]

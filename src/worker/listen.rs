@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Worker;
-use super::patience::Patience;
+use super::patience::{Patience, REFUSED, about};
 use crate::api::{Socket, SocketError};
 
 /// Events after which a run may be due.
@@ -21,18 +22,22 @@ const CANCELLING: &str = "prefect.flow-run.Cancelling";
 /// How far ahead of our clock the server's may be.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Listens, again and again; where the server has no events this ends.
+/// Listens, again and again; where the server refuses to tell events, now and then.
 pub(super) async fn keep_listening(worker: Arc<Worker>) {
     let mut patience = Patience::default();
     loop {
-        match listen(&worker, &mut patience).await {
+        let pause = match listen(&worker, &mut patience).await {
             SocketError::Refused(status) => {
-                return tracing::info!(status, "the server tells no events; polling alone finds runs");
+                tracing::info!(status, "the server tells no events; polling alone finds runs");
+                about(REFUSED)
             }
-            error => tracing::info!(%error, "events are not heard for a while"),
-        }
+            error => {
+                tracing::info!(%error, "events are not heard for a while");
+                patience.next()
+            }
+        };
         worker.hears.store(false, std::sync::atomic::Ordering::Relaxed);
-        tokio::time::sleep(patience.next()).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -41,7 +46,7 @@ async fn listen(worker: &Worker, patience: &mut Patience) -> SocketError {
         Ok(socket) => socket,
         Err(error) => return error,
     };
-    patience.reset();
+    let begun = Instant::now();
     worker.hears.store(true, std::sync::atomic::Ordering::Relaxed);
     // What happened before is found by asking.
     worker.wake.notify_one();
@@ -49,7 +54,10 @@ async fn listen(worker: &Worker, patience: &mut Patience) -> SocketError {
     loop {
         match socket.next().await {
             Ok(message) => heard(worker, &message["event"]),
-            Err(error) => return error,
+            Err(error) => {
+                patience.lasted(begun.elapsed());
+                return error;
+            }
         }
     }
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 /// The longest wait between two attempts at what must succeed.
 const LONGEST: Duration = Duration::from_secs(30);
+/// How long to do without something that the server refused: a proxy may have refused it, or a server that is older
+/// than the next one.
+pub(super) const REFUSED: Duration = Duration::from_secs(300);
 
 /// Waits that double, from half a second to half a minute.
 #[derive(Default)]
@@ -23,6 +26,13 @@ impl Patience {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+
+    /// It worked for so long. One that is lost at once did not work.
+    pub fn lasted(&mut self, length: Duration) {
+        if length > LONGEST {
+            self.reset();
+        }
+    }
 }
 
 /// A length of time give or take three tenths, as Prefect's own loops have it.
@@ -41,6 +51,10 @@ mod tests {
         assert!(patience.next() < Duration::from_secs(1));
         let waits: Vec<Duration> = (0..50).map(|_| patience.next()).collect();
         assert!(waits.iter().all(|wait| *wait <= LONGEST.mul_f64(1.31)) && waits[40] > Duration::from_secs(20));
+        patience.lasted(Duration::from_secs(2));
+        assert!(patience.next() > Duration::from_secs(20), "two seconds are no success");
+        patience.lasted(Duration::from_secs(31));
+        assert!(patience.next() < Duration::from_secs(1));
         patience.reset();
         assert!(patience.next() < Duration::from_secs(1));
     }

@@ -18,14 +18,17 @@ pub(super) fn is_final(run: &Value) -> bool {
 
 impl Worker {
     /// Proposes a state until the server answers, be that hours; only a worker that ends gives up, and leaves the run
-    /// in its journal.
+    /// in its journal. The answer is to wait if the server still said so then.
     pub(super) async fn insist(&self, run: &str, proposal: &Proposal) -> Result<Verdict, ApiError> {
         let mut patience = Patience::default();
         loop {
             let error = match self.api.propose(run, proposal).await {
                 Ok(Verdict::Wait { seconds }) => {
                     let wait = std::time::Duration::try_from_secs_f64(seconds.clamp(0.0, 3600.0)).unwrap_or_default();
-                    tokio::time::sleep(wait).await;
+                    if self.ending.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                        self.flights.unheard(run);
+                        return Ok(Verdict::Wait { seconds });
+                    }
                     continue;
                 }
                 Err(error) if error.is_transient() => error,
