@@ -663,7 +663,8 @@ pub enum WorkerCommand {
     #[command(after_help = "Examples:\n  reconcile worker start --pool default\n  \
         reconcile worker start -p default -q high -q low --limit 4 --name w1\n  \
         reconcile worker start -p default --run-once               take what is due, wait for its end, exit\n  \
-        reconcile worker start -p default --python .venv/bin/python --with-healthcheck\n\n\
+        reconcile worker start -p default --python .venv/bin/python --with-healthcheck\n  \
+        reconcile worker start -p default --warm 1                 fork runs from a Python that has imported Prefect\n\n\
         Pools of the type `process` are served. Runs use the Python of --python, of the active virtual environment, of\n\
         .venv, or python3; it has to have Prefect.")]
     Start(Box<WorkerStartArgs>),
@@ -699,6 +700,15 @@ pub struct WorkerStartArgs {
     /// So many seconds before its time a run is taken [default: PREFECT_WORKER_PREFETCH_SECONDS, or 10]
     #[arg(long, value_name = "SECONDS")]
     pub prefetch_seconds: Option<u32>,
+    /// Keep up to N Pythons that have imported Prefect, one for each environment, and fork them for runs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub warm: Option<u32>,
+    /// How much memory a run may have, such as 512M or 2G; needs control groups of version 2
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory_limit: Option<u64>,
+    /// How long a run may take, such as 90s or 2h
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    pub time_limit: Option<Duration>,
     /// Take what is due now, wait until it has ended, and exit
     #[arg(long)]
     pub run_once: bool,
@@ -722,6 +732,25 @@ pub struct WorkerStartArgs {
     pub install_policy: Option<String>,
 }
 
+/// A size in bytes: a number, or one of K, M, G or T of 1024 as systemd and Docker have them.
+fn size(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 1 << 20;
+    let wrong = || format!("`{text}` is no size, such as `512M` or `2G`");
+    let word = text.trim().to_ascii_uppercase();
+    let (number, unit) = word.split_at(word.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+    let power = match unit.trim_end_matches('B').trim_end_matches('I') {
+        "" => 0,
+        "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| wrong())?;
+    let bytes = number.checked_mul(1024_u64.pow(power)).ok_or_else(wrong)?;
+    if bytes < LEAST { Err("a limit is at least 1M".to_owned()) } else { Ok(bytes) }
+}
+
 /// Names that the server takes.
 fn worker_name(text: &str) -> Result<String, String> {
     match text.contains(['/', '%']) || text.is_empty() {
@@ -733,6 +762,13 @@ fn worker_name(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        assert_eq!((size("512M"), size("2g")), (Ok(512 << 20), Ok(2 << 30)));
+        assert_eq!((size("1048576"), size("1GiB"), size("2048 kb")), (Ok(1 << 20), Ok(1 << 30), Ok(2 << 20)));
+        assert!(["", "G", "-1G", "1.5G", "1X", "99999999999T", "12"].iter().all(|text| size(text).is_err()));
+    }
 
     #[test]
     fn lengths_of_time_are_read() {

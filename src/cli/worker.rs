@@ -11,7 +11,7 @@ use super::args::{Global, WorkerCommand, WorkerStartArgs};
 use super::exit::{Exit, failed, wrong_usage};
 use super::{connect, output, worker_status};
 use crate::api::Api;
-use crate::infra::{Control, Process, Python};
+use crate::infra::{Cgroups, Control, Process, Python, Say, Warm};
 use crate::model::Secret;
 use crate::python::candidates;
 use crate::reconcile::stop;
@@ -45,7 +45,7 @@ async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken)
         options.health =
             Some(listening.map_err(|error| failed(&format!("nothing can listen on {host}:{port}: {error}")))?);
     }
-    let place = Arc::new(process(global, &options).await);
+    let place = Arc::new(process(global, args, &options).await?);
     // From here on it may have runs: a stop waits until they are drained.
     let _writing = stop::writing().map_err(|_| Exit::Interrupted)?;
     match worker::run(api, options, place, stop).await {
@@ -95,6 +95,7 @@ fn options(global: &Global, args: &WorkerStartArgs, name: String, settings: Work
         template: args.base_job_template.as_deref().map(template).transpose()?,
         create_pool: !args.no_create_pool_if_not_found,
         drain: args.drain_timeout,
+        time_limit: args.time_limit,
         logs_to_api: settings.logs_to_api,
         journal: crate::local::cache_dir(|name| std::env::var(name).ok()).join("worker"),
         health: None,
@@ -114,7 +115,7 @@ fn template(path: &Path) -> Result<Value, Exit> {
     serde_json::from_str(&text).map_err(|error| wrong_usage(&format!("`{}` is not JSON: {error}", path.display())))
 }
 
-async fn process(global: &Global, options: &Options) -> Process {
+async fn process(global: &Global, args: &WorkerStartArgs, options: &Options) -> Result<Process, Exit> {
     let control = match Control::listen().await {
         Ok(control) => Some(control),
         Err(error) => {
@@ -123,9 +124,35 @@ async fn process(global: &Global, options: &Options) -> Process {
         }
     };
     let python = Python::new(interpreter(global));
+    // Before any process is started, so that none is left in the group that is to be divided.
+    let groups = groups(args.memory_limit)?;
     let mut process = Process::new(python, options.environment.clone(), options.settings.clone(), control);
     process.to_stderr = global.json;
-    process
+    process.groups = groups;
+    process.warm = args.warm.and_then(|most| usize::try_from(most).ok()).map(|most| {
+        let quiet = global.quiet;
+        let say: Say = Arc::new(move |text| {
+            if !quiet {
+                output::say(&printable(text));
+            }
+        });
+        let mut environment = options.environment.clone();
+        environment.extend(options.settings.clone());
+        Warm::new(process.python.program.clone(), environment, most, global.json, say)
+    });
+    Ok(process)
+}
+
+/// What limits the memory of runs. A limit that cannot be kept is no limit: then nothing is started.
+fn groups(limit: Option<u64>) -> Result<Option<Cgroups>, Exit> {
+    limit.map(Cgroups::new).transpose().map_err(|why| {
+        output::complain(&format!("`--memory-limit` cannot be kept here: {why}"));
+        output::help(
+            "give the worker a control group of its own (`Delegate=memory` in its systemd unit, or `systemd-run --scope \
+             -p Delegate=memory reconcile worker start …`), or leave out `--memory-limit`",
+        );
+        Exit::Failed
+    })
 }
 
 /// The Python of runs: `--python`, the active virtual environment, `.venv`, `python3`.

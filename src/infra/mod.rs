@@ -2,10 +2,13 @@
 //!
 //! Nobody here talks to Prefect's API: what a run is and what is told about it is the worker's affair.
 
+mod cgroup;
 mod control;
 mod error;
+mod forkserver;
 mod pid;
 mod process;
+mod warm;
 mod workspace;
 
 use std::time::Duration;
@@ -14,10 +17,12 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use cgroup::Cgroups;
 pub use control::Control;
 pub use error::InfraError;
 pub use pid::Identity;
 pub use process::{Process, Python};
+pub use warm::{Say, Warm};
 pub use workspace::{HookKind, Workspace};
 
 use crate::model::{JobSpec, RunExit, RunHandle};

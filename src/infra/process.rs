@@ -17,9 +17,11 @@ use tokio::process::Command;
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinHandle;
 
+use super::cgroup::Cgroups;
 use super::control::Control;
 use super::error::InfraError;
 use super::pid::Identity;
+use super::warm::{Errand, Warm, early};
 use super::workspace::{HookKind, Workspace};
 use super::{Infrastructure, Trace};
 use crate::model::{JobSpec, RunExit, RunHandle, Secret, Tree};
@@ -78,6 +80,10 @@ pub struct Process {
     pub settings: BTreeMap<String, Secret>,
     /// Whether what runs print goes to stderr instead of stdout, which then has another use.
     pub to_stderr: bool,
+    /// Interpreters that start runs sooner, if that is wanted.
+    pub warm: Option<Warm>,
+    /// What limits the memory of each run, if that is wanted.
+    pub groups: Option<Cgroups>,
     control: Option<Control>,
     jobs: Mutex<BTreeMap<String, Arc<Job>>>,
 }
@@ -92,9 +98,16 @@ struct Job {
     waiting: JoinHandle<()>,
 }
 
-/// How a process ended: its exit code, unless it was not our child.
+/// How a process ended: its exit code, unless nobody is left who could know it.
 #[derive(Clone, Copy)]
 struct Ended(Option<i32>);
+
+/// A process that was started just now.
+struct Begun {
+    pid: i32,
+    /// Its exit code in the end; none if its parent is gone.
+    code: BoxFuture<'static, Option<i32>>,
+}
 
 impl Drop for Job {
     fn drop(&mut self) {
@@ -110,7 +123,8 @@ impl Process {
         settings: BTreeMap<String, Secret>,
         control: Option<Control>,
     ) -> Process {
-        Process { python, environment, settings, to_stderr: false, control, jobs: Mutex::default() }
+        let (warm, groups, jobs) = (None, None, Mutex::default());
+        Process { python, environment, settings, to_stderr: false, warm, groups, control, jobs }
     }
 
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Job>>> {
@@ -129,33 +143,33 @@ impl Process {
         let dir = directory(job.config.get("working_dir"))?;
         let workspace = Workspace::make(dir.map(Path::new))?;
         let started = self.spawn(job, &workspace, streams).await;
-        let mut child = match started {
-            Ok(child) => child,
+        let Begun { pid, code } = match started {
+            Ok(begun) => begun,
             Err(error) => {
                 self.control.iter().for_each(|control| control.forget(&job.run));
+                self.groups.iter().for_each(|groups| groups.remove(&job.run));
                 workspace.remove();
                 return Err(error);
             }
         };
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
-        let (tell, ended) = watch::channel(None);
+        let process = Identity::of(pid);
+        let (identity, (tell, ended)) = (process.clone(), watch::channel(None));
         let waiting = tokio::spawn(async move {
-            let code = child.wait().await.map_or(-1, code_of);
-            let _ = tell.send(Some(Ended(Some(code))));
+            let code = code.await;
+            if let (None, Some(identity)) = (code, identity) {
+                vanished(&identity).await;
+            }
+            let _ = tell.send(Some(Ended(code)));
         });
         let handle = RunHandle(pid.to_string());
-        let trace = Trace { handle: handle.clone(), process: Identity::of(pid), workspace: Some(workspace) };
+        let trace = Trace { handle: handle.clone(), process, workspace: Some(workspace) };
         self.jobs().insert(job.run.clone(), Arc::new(Job { trace, pid, streams, ended, waiting }));
         Ok(handle)
     }
 
-    async fn spawn(
-        &self,
-        job: &JobSpec,
-        workspace: &Workspace,
-        streams: bool,
-    ) -> Result<tokio::process::Child, InfraError> {
+    async fn spawn(&self, job: &JobSpec, workspace: &Workspace, streams: bool) -> Result<Begun, InfraError> {
         let mut environment = self.environment_of(job);
+        let early = early(&environment);
         let (words, directory) = match &job.command {
             Some(words) => {
                 workspace.own(&environment, &self.python.program)?;
@@ -163,11 +177,28 @@ impl Process {
             }
             None => self.own_command(job, workspace, &mut environment).await?,
         };
-        let Some((program, arguments)) = words.split_first() else {
+        let group = self.group(&job.run)?;
+        match (&self.warm, &job.command) {
+            (None, _) => {}
+            (Some(warm), Some(_)) => warm.ordinary(&job.run, "it has a command of its own"),
+            (Some(warm), None) => {
+                let (run, words, directory, environment) = (&*job.run, &*words, &*directory, &environment);
+                let errand = Errand { run, words, directory, environment, early, streams, group: group.clone() };
+                if let Some(forked) = warm.fork(errand).await {
+                    return Ok(Begun { pid: forked.pid, code: async move { forked.code.await.ok() }.boxed() });
+                }
+            }
+        }
+        if words.is_empty() {
             return Err(InfraError::Start("the command of the job is empty".to_owned()));
+        }
+        let words = match &self.groups {
+            Some(groups) => groups.entering(&job.run, &words),
+            None => words,
         };
+        let program = &words[0];
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(directory).env_clear();
+        command.args(&words[1..]).current_dir(directory).env_clear();
         for (name, value) in environment {
             if let Some(text) = value.reveal_str() {
                 command.env(name, text);
@@ -177,7 +208,18 @@ impl Process {
         command.process_group(0);
         // A configured command may hold a secret in any of its words.
         let named = if job.command.is_some() { "the command of the job".to_owned() } else { format!("`{program}`") };
-        command.spawn().map_err(|error| InfraError::Start(format!("{named} cannot be started: {error}")))
+        let child = command.spawn();
+        let mut child = child.map_err(|error| InfraError::Start(format!("{named} cannot be started: {error}")))?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+        Ok(Begun { pid, code: async move { Some(child.wait().await.map_or(-1, code_of)) }.boxed() })
+    }
+
+    /// Makes the group that limits a run; the file that its process enters it by.
+    fn group(&self, run: &str) -> Result<Option<PathBuf>, InfraError> {
+        let Some(groups) = &self.groups else { return Ok(None) };
+        let made = groups.make(run);
+        made.map_err(|error| InfraError::Start(format!("its memory cannot be limited: {error}")))?;
+        Ok(Some(groups.members(run)))
     }
 
     /// What starts the engine where no command is configured, and where.
@@ -273,6 +315,13 @@ async fn gone(job: &Job, group: Pid) {
     }
 }
 
+/// Waits until a process that is not our child is gone.
+async fn vanished(identity: &Identity) {
+    while identity.is_alive() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 async fn ended(job: &Job) -> Option<i32> {
     let mut ended = job.ended.clone();
     let found = ended.wait_for(Option::is_some).await.ok().and_then(|found| *found);
@@ -295,7 +344,8 @@ impl Infrastructure for Process {
             let job = self.job(run)?;
             let code = ended(&job).await;
             let concluded = self.control.as_ref().is_some_and(|control| control.is_concluded(run));
-            Ok(RunExit { code, concluded })
+            let out_of_memory = self.groups.as_ref().is_some_and(|groups| groups.ran_out(run));
+            Ok(RunExit { code, concluded, out_of_memory })
         }
         .boxed()
     }
@@ -334,6 +384,7 @@ impl Infrastructure for Process {
     fn forget<'a>(&'a self, run: &'a str) -> BoxFuture<'a, ()> {
         async move {
             self.control.iter().for_each(|control| control.forget(run));
+            self.groups.iter().for_each(|groups| groups.remove(run));
             let job = self.jobs().remove(run);
             if let Some(workspace) = job.and_then(|job| job.trace.workspace.clone()) {
                 let _ = tokio::task::spawn_blocking(move || workspace.remove()).await;
@@ -358,9 +409,7 @@ impl Infrastructure for Process {
         // The number of one that is gone may be a stranger's by now.
         let pid = if alive { identity.pid } else { 0 };
         let waiting = tokio::spawn(async move {
-            while identity.is_alive() {
-                tokio::time::sleep(LOOK).await;
-            }
+            vanished(&identity).await;
             let _ = tell.send(Some(Ended(None)));
         });
         self.jobs().insert(run.to_owned(), Arc::new(Job { trace: trace.clone(), pid, streams: true, ended, waiting }));

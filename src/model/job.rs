@@ -71,6 +71,8 @@ pub struct RunExit {
     pub code: Option<i32>,
     /// Whether the engine said before its end that it has told the server all there is to tell.
     pub concluded: bool,
+    /// Whether it was killed because it wanted more memory than it may have.
+    pub out_of_memory: bool,
 }
 
 /// What an exit code tells people.

@@ -35,6 +35,8 @@ pub struct Options {
     pub create_pool: bool,
     /// So long it waits for its runs when it is to stop.
     pub drain: Duration,
+    /// So long a run may take.
+    pub time_limit: Option<Duration>,
     /// Whether what it has to say about runs is stored among their logs.
     pub logs_to_api: bool,
     /// Where it keeps note of the runs it has.

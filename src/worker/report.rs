@@ -63,10 +63,18 @@ impl Worker {
 
     /// Reports a run as crashed, unless it has said itself how it ended; true if that is its state now.
     pub(super) async fn crashed(&self, run: &str, message: &str) -> bool {
-        match self.insist(run, &Proposal::of("CRASHED", "Crashed").saying(message)).await {
+        let accepted = self.report_crash(run, &Proposal::of("CRASHED", "Crashed").saying(message)).await;
+        if accepted {
+            self.log(run, Level::Info, &format!("Reported flow run '{run}' as crashed: {message}"));
+        }
+        accepted
+    }
+
+    /// The same with a proposal of one's own.
+    pub(super) async fn report_crash(&self, run: &str, proposal: &Proposal) -> bool {
+        match self.insist(run, proposal).await {
             Ok(Verdict::Accepted) => {
                 count(&self.counts.crashed);
-                self.log(run, Level::Info, &format!("Reported flow run '{run}' as crashed: {message}"));
                 true
             }
             Ok(Verdict::Rejected { .. } | Verdict::Aborted { .. } | Verdict::Wait { .. }) => false,

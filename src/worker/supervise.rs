@@ -15,13 +15,22 @@ use super::ready;
 use super::report::is_final;
 use crate::api::{Proposal, Verdict};
 use crate::infra::{HookKind, InfraError};
-use crate::model::job::meaning;
+use crate::model::job::{Meaning, meaning};
 use crate::model::{RunExit, RunHandle};
 
 /// So long a run that is cancelled may take to end by itself (Prefect's worker grants the same).
 const GRACE: Duration = Duration::from_secs(30);
 /// The same for one whose worker stops.
 const LAST_GRACE: Duration = Duration::from_secs(8);
+
+/// How a process ends that is killed.
+const KILLED: i32 = -9;
+/// What it means if its memory was the reason.
+const OUT_OF_MEMORY: Meaning = Meaning {
+    explanation: "It was killed because it needed more memory than its limit allows.",
+    resolution: "Give its worker a higher `--memory-limit`, or make it need less",
+    expected: false,
+};
 
 /// Takes a run through all of it. Nothing that goes wrong leaves this function.
 pub(super) async fn fly(
@@ -195,6 +204,7 @@ fn labels(worker: &Worker) -> Value {
 enum Turn {
     Ended(Result<RunExit, InfraError>),
     Cancel,
+    Late(Duration),
     Stop,
 }
 
@@ -204,6 +214,7 @@ pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken
     let turn = tokio::select! {
         exit = worker.place.watch(id) => Turn::Ended(exit),
         () = cancel.cancelled() => Turn::Cancel,
+        limit = late(worker) => Turn::Late(limit),
         () = worker.ending.cancelled() => Turn::Stop,
     };
     match turn {
@@ -216,6 +227,10 @@ pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken
             end_cancelled(worker, id).await;
             0
         }
+        Turn::Late(limit) => {
+            end_late(worker, id, limit).await;
+            -15
+        }
         Turn::Stop => {
             if let Err(error) = worker.place.stop(id, LAST_GRACE).await {
                 tracing::warn!(run = id, %error, "the run could not be ended");
@@ -226,11 +241,38 @@ pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken
     }
 }
 
+/// Waits until a run has taken longer than it may; for ever if it may take its time.
+async fn late(worker: &Worker) -> Duration {
+    match worker.options.time_limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends a run that took too long. What it says itself, that it was ended, is not the reason.
+async fn end_late(worker: &Worker, id: &str, limit: Duration) {
+    let message = format!("Flow run took longer than its time limit of {} s.", limit.as_secs());
+    worker.log(id, Level::Error, &message);
+    if let Err(error) = worker.place.stop(id, GRACE).await {
+        tracing::warn!(run = id, %error, "the run could not be ended");
+    }
+    let own = |run: &Value| is_final(run) && run["state"]["type"] != "CRASHED";
+    if !matches!(worker.api.flow_run(id).await, Ok(Some(run)) if own(&run)) {
+        let proposal = Proposal::of("CRASHED", "Crashed").saying(message).by_force();
+        worker.report_crash(id, &proposal).await;
+        run_hooks(worker, HookKind::Crashed, id, "CRASHED").await;
+    }
+}
+
 /// Reports an end of which the engine has not said anything.
 async fn ended(worker: &Worker, id: &str, exit: RunExit) -> i32 {
     let code = match exit {
         RunExit { concluded: true, .. } => 0,
         RunExit { code: Some(code), .. } => code,
+        RunExit { code: None, out_of_memory: true, .. } => KILLED,
         RunExit { code: None, .. } => {
             report_lost(worker, id, "Flow run process ended while no worker watched it.").await;
             return 0;
@@ -239,7 +281,7 @@ async fn ended(worker: &Worker, id: &str, exit: RunExit) -> i32 {
     if code == 0 {
         return code;
     }
-    let meaning = meaning(code);
+    let meaning = if exit.out_of_memory { OUT_OF_MEMORY } else { meaning(code) };
     let message = format!("Process exited with status code: {code}. {}", meaning.explanation);
     let level = if meaning.expected { Level::Info } else { Level::Error };
     worker.log(id, level, &message);

@@ -3,6 +3,8 @@
 mod chaos;
 mod compare;
 mod ends;
+mod limits;
 mod lives;
 mod setups;
 mod site;
+mod warm;

@@ -8,7 +8,7 @@ use crate::support::proxy::{Proxy, Request};
 
 /// What a run left behind, without what differs from run to run.
 #[derive(Debug, PartialEq)]
-struct Left {
+pub struct Left {
     case: &'static str,
     states: Vec<String>,
     message: String,
@@ -20,7 +20,7 @@ struct Left {
 const CASES: [(&str, &str, i64); 5] =
     [("hello", "n", 2), ("fails", "", 0), ("dies", "code", 7), ("killed", "sig", 9), ("killed", "sig", 15)];
 
-fn left(site: &Site, case: &'static str, run: &str) -> Left {
+pub fn left(site: &Site, case: &'static str, run: &str) -> Left {
     site.end(run);
     // Who it was and where is told last.
     site.placed(run);
@@ -28,7 +28,9 @@ fn left(site: &Site, case: &'static str, run: &str) -> Left {
     // What was stored last arrives last.
     let lost = now["state"]["name"] == "Crashed";
     let farewell = if lost { "submitted to infrastructure" } else { "Finished in state" };
-    assert!(wait_for(|| site.logs(run).iter().any(|log| log.2.contains(farewell)).then_some(())).is_some());
+    let last = [farewell, "submitted to infrastructure"];
+    let stored = |logs: Vec<(String, i64, String)>| last.iter().all(|end| logs.iter().any(|log| log.2.contains(end)));
+    assert!(wait_for(|| stored(site.logs(run)).then_some(())).is_some());
     let names = Regex::new(r"'[a-z]+-[a-z]+'|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|http://\S+|/tmp/\S+").unwrap();
     let plain = |text: &str| {
         let head = text.split("\nTraceback").next().unwrap_or_default();
@@ -51,7 +53,7 @@ fn left(site: &Site, case: &'static str, run: &str) -> Left {
     }
 }
 
-fn all(site: &Site) -> Vec<Left> {
+pub fn all(site: &Site) -> Vec<Left> {
     let start = |(flow, name, value): &(&'static str, &str, i64)| {
         let parameters: Value = if name.is_empty() { json!({}) } else { json!({ *name: value }) };
         site.run_of(flow, parameters)
