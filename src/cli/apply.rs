@@ -14,6 +14,7 @@ use super::also::{self, Also};
 use super::args::{ApplyArgs, Bare, DestroyArgs, DriftArgs, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
+use super::remote::Unsigned;
 use super::review::Review;
 use super::saved::{self, Saved};
 use super::{ask, last_words, output, pass, remote};
@@ -63,11 +64,13 @@ pub struct Ended {
     pub exit: Exit,
     /// What there is to tell of it; none if it came to nothing.
     pub report: Option<Report>,
+    /// The commit that was wanted and is not signed as it must be: if there is a report, it is of an earlier one.
+    pub refused: Option<String>,
 }
 
 impl From<Exit> for Ended {
     fn from(exit: Exit) -> Self {
-        Ended { exit, report: None }
+        Ended { exit, report: None, refused: None }
     }
 }
 
@@ -179,8 +182,9 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
 pub async fn one_pass(global: &Global, args: &Apply, saved: Option<&Saved>, stop: &CancellationToken) -> Ended {
     // The pass fills in whose it is as soon as it knows.
     let span = tracing::info_span!(target: "reconcile::watch", "pass", scope = Empty, commit = Empty);
-    match try_pass(global, args, saved, stop).instrument(span).await {
-        Ok(ended) | Err(ended) => ended,
+    let mut refused = None;
+    match try_pass(global, args, saved, stop, &mut refused).instrument(span).await {
+        Ok(ended) | Err(ended) => Ended { refused, ..ended },
     }
 }
 
@@ -189,12 +193,19 @@ async fn try_pass(
     args: &Apply,
     saved: Option<&Saved>,
     stop: &CancellationToken,
+    refused: &mut Option<String>,
 ) -> Result<Ended, Ended> {
     let mut request =
         pass::request(global, &args.selecting, stop.clone()).map_err(|text| super::exit::wrong_usage(&text))?;
-    let _files = remote::fetch(&args.selecting, &mut request).await?;
+    // A loop keeps up what was good until something better comes.
+    let unsigned = if args.is_one_of_many() { Unsigned::GoesOn } else { Unsigned::Fails };
+    let files = remote::fetch(&args.selecting, &mut request, unsigned).await.map_err(|unfetched| {
+        *refused = unfetched.refused;
+        unfetched.exit
+    })?;
+    refused.clone_from(&files.refused);
     request.caution = pass::caution(&args.drift);
-    if let Telling::News(_) = args.telling {
+    if args.is_one_of_many() {
         request.caution.usual = USUAL_DRIFT_INTERVAL;
     }
     // What was reviewed is compared whole.
@@ -358,7 +369,7 @@ async fn decide(global: &Global, args: &Apply, prepared: &Pass<'_>, builds: &Bui
     }
     // The files are invalid whether that can be written down or not.
     let _ = also::write(&args.also, &pass::directory(prepared.request), &report);
-    Err(Ended { exit: Exit::Invalid, report: Some(report) })
+    Err(Ended { exit: Exit::Invalid, report: Some(report), refused: None })
 }
 
 /// Asks unless `--yes` was given. Who destroys has to say what.
@@ -432,10 +443,15 @@ fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided,
         Err(failed) if exit == Exit::Done => failed,
         Ok(()) | Err(_) => exit,
     };
-    Ended { exit, report: Some(report) }
+    Ended { exit, report: Some(report), refused: None }
 }
 
 impl Apply {
+    /// Whether passes follow one another.
+    fn is_one_of_many(&self) -> bool {
+        matches!(self.telling, Telling::News(_))
+    }
+
     /// Whether a plan is worth telling.
     fn tells_of(&self, report: &Report) -> bool {
         match self.telling {
@@ -461,7 +477,7 @@ impl Apply {
     /// The report, and what stopped the pass before its end. One of many takes a line.
     fn json(&self, report: &Report, stopped: bool) -> String {
         let mut json = report.to_json();
-        if let Some(failure) = last_words::failure().filter(|_| stopped) {
+        if let Some(failure) = last_words::failure().filter(|_| stopped || self.is_one_of_many()) {
             json["error"] = serde_json::json!(failure);
         }
         match self.telling {

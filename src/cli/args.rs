@@ -285,6 +285,13 @@ pub struct GitArgs {
     /// The directory of the repository that declares what should be [default: its top]
     #[arg(long, value_name = "DIR", requires = "url")]
     pub subdir: Option<String>,
+    /// Check out git's submodules as well
+    #[arg(long, requires = "url")]
+    pub submodules: bool,
+    /// Use only commits that somebody signed whom this file names: allowed signers of SSH, or OpenPGP public keys;
+    /// repeatable
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub signers: Vec<PathBuf>,
 }
 
 /// Passes that follow one another.

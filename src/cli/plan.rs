@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
+use super::remote::Unsigned;
 use super::{also, comment, output, pass, remote, saved};
 use crate::reconcile::apply::Outcomes;
 use crate::reconcile::builds;
@@ -47,7 +48,7 @@ async fn planned(global: &Global, args: &PlanArgs, stop: CancellationToken) -> R
     }
     let mut request =
         pass::request(global, &args.selecting, stop).map_err(|sentence| super::exit::wrong_usage(&sentence))?;
-    let _files = remote::fetch(&args.selecting, &mut request).await?;
+    let _files = remote::fetch(&args.selecting, &mut request, Unsigned::Fails).await?;
     request.caution = pass::caution(&args.drift);
     request.owning.destroy = args.destroy;
     let absent = if args.destroy { Absent::Demand } else { Absent::DoWithout };

@@ -13,24 +13,65 @@ use super::pass;
 use crate::reconcile::PassError;
 use crate::reconcile::Request;
 #[cfg(feature = "git")]
-use crate::source::{Access, CheckedOut, Remote, SourceError, Wanted};
+use crate::source::{Access, CheckedOut, Remote, Signers, SourceError, Wanted};
 
 /// So often one looks whether another process is done with the files.
 #[cfg(feature = "git")]
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Fetches the repository, if one was named, and makes its files those of the request. They are ours alone as long as
-/// what is returned lives.
+/// What happens if a commit is not signed by anybody who may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsigned {
+    /// The command fails.
+    Fails,
+    /// It goes on with the last commit that was good, if there is one.
+    GoesOn,
+}
+
+/// The files of a repository elsewhere: ours alone as long as this lives. Empty where none was named.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// The commit that is wanted and was refused. That has been said.
+    pub refused: Option<String>,
+    #[cfg(feature = "git")]
+    _files: Option<CheckedOut>,
+}
+
+/// How fetching ends a command: what is wrong has been said.
+#[derive(Debug)]
+pub struct Unfetched {
+    /// The exit of the command.
+    pub exit: Exit,
+    /// The commit that was refused, if that is why.
+    pub refused: Option<String>,
+}
+
+impl From<Exit> for Unfetched {
+    fn from(exit: Exit) -> Self {
+        Unfetched { exit, refused: None }
+    }
+}
+
+impl From<Unfetched> for Exit {
+    fn from(unfetched: Unfetched) -> Self {
+        unfetched.exit
+    }
+}
+
+/// Fetches the repository, if one was named, and makes its files those of the request.
 ///
 /// # Errors
-/// The exit of the command: what is wrong has been said.
+/// The exit of the command.
 #[cfg(feature = "git")]
-pub async fn fetch(selecting: &Selecting, request: &mut Request) -> Result<Option<CheckedOut>, Exit> {
-    let GitArgs { url: Some(url), branch, git_tag, subdir } = &selecting.git else { return Ok(None) };
+pub async fn fetch(selecting: &Selecting, request: &mut Request, unsigned: Unsigned) -> Result<Files, Unfetched> {
+    let GitArgs { url: Some(url), branch, git_tag, subdir, submodules, signers } = &selecting.git else {
+        return Ok(Files::default());
+    };
     if selecting.path.is_some() && request.selection.overlay.entrypoint.is_none() {
         return Err(wrong_usage(
             "`--git` takes the files from elsewhere: name the directory with `--subdir`, not as PATH",
-        ));
+        )
+        .into());
     }
     let wanted = match (branch, git_tag, &selecting.rev) {
         (Some(branch), _, _) => Wanted::Branch(branch.clone()),
@@ -42,11 +83,26 @@ pub async fn fetch(selecting: &Selecting, request: &mut Request) -> Result<Optio
     let access = access.map_err(|sentence| super::exit::failed(&sentence))?;
     let cache = crate::local::cache_dir(|name| std::env::var(name).ok());
     let told = |error: SourceError| pass::failed(&PassError::Source(error));
+    let signers = Signers::read(signers).map_err(|sentence| super::exit::failed(&sentence))?;
     let remote = Remote::new(url, wanted, subdir.as_deref().unwrap_or_default(), &cache, access).map_err(told)?;
-    let files = patiently(&remote, request).await.map_err(|error| pass::failed(&error))?;
+    let remote = if *submodules { remote.with_submodules() } else { remote }.signed_by(signers);
+    let mut files = match patiently(&remote, request).await {
+        Ok(files) => files,
+        Err(error) => {
+            let refused = match &error {
+                PassError::Source(SourceError::Unsigned { commit, .. }) => Some(commit.clone()),
+                _ => None,
+            };
+            return Err(Unfetched { exit: pass::failed(&error), refused });
+        }
+    };
+    let refused = files.refused.take().map(|refused| (pass::failed(&PassError::Source(refused.error)), refused.commit));
+    if let (Some((exit, commit)), Unsigned::Fails) = (&refused, unsigned) {
+        return Err(Unfetched { exit: *exit, refused: Some(commit.clone()) });
+    }
     request.path.clone_from(&files.dir);
-    request.cloned = true;
-    Ok(Some(files))
+    (request.cloned, request.submodules) = (true, *submodules);
+    Ok(Files { refused: refused.map(|(_, commit)| commit), _files: Some(files) })
 }
 
 /// Waits for another process that has the same files in its hands.
@@ -79,9 +135,9 @@ async fn patiently(remote: &Remote, request: &Request) -> Result<CheckedOut, Pas
 /// # Errors
 /// If a repository was named.
 #[cfg(not(feature = "git"))]
-pub async fn fetch(selecting: &Selecting, _request: &mut Request) -> Result<Option<()>, Exit> {
+pub async fn fetch(selecting: &Selecting, _request: &mut Request, _unsigned: Unsigned) -> Result<Files, Unfetched> {
     match selecting.git.url {
-        Some(_) => Err(wrong_usage("this reconcile was built without git: it knows no `--git`")),
-        None => Ok(None),
+        Some(_) => Err(wrong_usage("this reconcile was built without git: it knows no `--git`").into()),
+        None => Ok(Files::default()),
     }
 }

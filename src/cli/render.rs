@@ -30,9 +30,9 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
         Ok(request) => request,
         Err(sentence) => return wrong_usage(&sentence),
     };
-    let _files = match remote::fetch(&args.selecting, &mut request).await {
+    let _files = match remote::fetch(&args.selecting, &mut request, remote::Unsigned::Fails).await {
         Ok(files) => files,
-        Err(exit) => return exit,
+        Err(unfetched) => return unfetched.exit,
     };
     let connected = match connect(global, &pass::directory(&request), declared_api(&request), Absent::DoWithout).await {
         Ok(connected) => connected,

@@ -17,7 +17,7 @@ use crate::forge::{State, Status};
 use crate::notify::{self, News, Target};
 use crate::reconcile::serve::{self, Board, Keys, Noted, Verdict};
 use crate::reconcile::watch::{self, Turn, Waker};
-use crate::report::text;
+use crate::report::{Report, text};
 use crate::source::{Events, git};
 
 /// How long to sleep unless told otherwise.
@@ -167,10 +167,15 @@ impl Watching<'_> {
             Exit::Partly => Verdict::Partly,
             Exit::Failed | Exit::Stale | Exit::Usage | Exit::Interrupted => Verdict::Failed,
         };
-        let failure = last_words::failure().filter(|_| verdict == Verdict::Failed || verdict == Verdict::Partly);
-        self.board.note(&Noted { verdict, report: ended.report.as_ref(), failure, began, took: clock.elapsed() });
         // Only other files can help those that are invalid.
         let again = matches!(verdict, Verdict::Failed | Verdict::Partly);
+        let verdict = match (&ended.refused, verdict) {
+            // What is in is an earlier commit, and nothing but another one can help.
+            (Some(_), Verdict::InSync) => Verdict::Failed,
+            (Some(_) | None, verdict) => verdict,
+        };
+        let failure = last_words::failure().filter(|_| verdict == Verdict::Failed || verdict == Verdict::Partly);
+        self.board.note(&Noted { verdict, report: ended.report.as_ref(), failure, began, took: clock.elapsed() });
         let words = words(&ended);
         self.spread(verdict, &ended, &words);
         self.state(verdict, &ended, &words);
@@ -227,10 +232,11 @@ impl Watching<'_> {
 
     /// Says on the commit how it stands. Files that differ from it say nothing of it.
     fn state(&self, verdict: Verdict, ended: &Ended, words: &str) {
-        let (Some(commit_status), Some(report)) = (&self.commit_status, &ended.report) else { return };
-        let Some(commit) = report.source.commit.clone().filter(|_| !report.source.dirty) else { return };
+        let (Some(commit_status), Some(scope)) = (&self.commit_status, &self.scope) else { return };
+        let clean = |report: &Report| report.source.commit.clone().filter(|_| !report.source.dirty);
+        let Some(commit) = ended.refused.clone().or_else(|| ended.report.as_ref().and_then(clean)) else { return };
         let state = if verdict == Verdict::InSync { State::Success } else { State::Failure };
-        let context = format!("reconcile/{}", text::printable(&report.scope));
+        let context = format!("reconcile/{}", text::printable(scope));
         let status = Status { state, context, words: text::printable(words), link: None };
         commit_status.say(Said { verdict, commit, status });
     }
@@ -260,8 +266,8 @@ impl Watching<'_> {
 /// A pass in one line.
 fn words(ended: &Ended) -> String {
     match &ended.report {
-        Some(report) => text::line(report),
-        None => last_words::failure().map_or_else(|| "failed".to_owned(), |failure| failure.message),
+        Some(report) if ended.refused.is_none() => text::line(report),
+        Some(_) | None => last_words::failure().map_or_else(|| "failed".to_owned(), |failure| failure.message),
     }
 }
 

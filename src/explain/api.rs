@@ -162,4 +162,15 @@ version or checksum that the block asks for. The message names similar types. Ty
 `prefect block register -m prefect_aws` registers those of one; or declare the block type along with the block.
 A new Prefect server does not have some types of Prefect 2, such as `s3` and `docker-container`.",
     },
+    Page {
+        code: "E0525",
+        title: "A commit is not signed by anybody who may",
+        text: "\
+With `--signers FILE` only commits are used that carry a good signature of somebody whom the file names: by SSH, as an
+allowed signer, or by OpenPGP, with a public key that stands there. Nothing of another commit is read. A loop goes on
+with the last commit that was good, and says on its page, in its metrics and its notifications that it does.
+
+If the commit is sound, sign it (`git commit --amend -S`) or have the merge signed, and push again; the key of
+a new colleague is added to the file. If it is not, find out who pushed it.",
+    },
 ];

@@ -80,8 +80,8 @@ impl PassError {
             PassError::Python(error) => Some(error.code()),
             PassError::Step { error, .. } => Some(error.code()),
             PassError::Untrusted(trouble) => Some(trouble.code()),
+            PassError::Source(error) => error.code(),
             PassError::Usage(_)
-            | PassError::Source(_)
             | PassError::Ledger(_)
             | PassError::NeverApplied { .. }
             | PassError::Locked { .. }

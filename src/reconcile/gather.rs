@@ -346,6 +346,9 @@ pub(super) fn clone_step(reading: &Reading) -> Option<Tree> {
     } else if git.branch != "HEAD" {
         inputs.insert("branch".to_owned(), Tree::text(&git.branch));
     }
+    if reading.submodules {
+        inputs.insert("include_submodules".to_owned(), Tree::Bool(true));
+    }
     Some(Tree::Map(Map::from([("prefect.deployments.steps.git_clone".to_owned(), Tree::Map(inputs))])))
 }
 

@@ -73,6 +73,8 @@ pub struct Request {
     pub at: Option<String>,
     /// Whether the directory is that of a repository elsewhere, checked out in the cache: it means nothing to others.
     pub cloned: bool,
+    /// Whether its submodules are checked out there: others need them as well.
+    pub submodules: bool,
     /// Whether the files are a stranger's: then none that holds settings is read.
     pub guarded: bool,
     /// Only what files touch that changed since this commit is meant.
@@ -133,6 +135,7 @@ impl Request {
             project: self.project.clone(),
             at: self.at.clone(),
             cloned: self.cloned,
+            submodules: self.submodules,
             guarded: self.guarded,
             changed_since: self.changed_since.clone(),
             prefect_file: self.prefect_file.clone(),

@@ -34,6 +34,8 @@ pub struct Reading {
     pub git: Option<GitFacts>,
     /// Whether the directory means nothing to others: it lies in the cache.
     pub cloned: bool,
+    /// Whether it has submodules that are checked out there.
+    pub submodules: bool,
     /// The files that declare deployments.
     pub files: Vec<PrefectFile>,
     /// Objects of the other kinds, as their files declare them.
@@ -74,6 +76,7 @@ impl Reading {
             scope: self.scope.clone(),
             git: self.git.clone(),
             cloned: self.cloned,
+            submodules: self.submodules,
             files: Vec::new(),
             items: Vec::new(),
             file_count: texts.len(),
@@ -187,6 +190,7 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
         scope,
         git,
         cloned: request.cloned,
+        submodules: request.submodules,
         files,
         items,
         file_count,

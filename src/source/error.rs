@@ -96,6 +96,16 @@ pub enum SourceError {
         /// The next step.
         help: Option<&'static str>,
     },
+    /// A commit of a repository elsewhere may not be used.
+    #[error("commit {commit} of {url} is refused: {why}")]
+    Unsigned {
+        /// Its address, without credentials.
+        url: String,
+        /// The full id of the commit.
+        commit: String,
+        /// What is wrong with its signature.
+        why: String,
+    },
     /// The git repository cannot be read.
     #[error("the git repository of `{path}` could not be read: {message}")]
     Git {
@@ -122,6 +132,26 @@ impl SourceError {
         SourceError::Revision { revision: revision.to_owned(), message, shallow: Some(repo.is_shallow()) }
     }
 
+    /// The code of the page that explains it.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            SourceError::Unsigned { .. } => Some("E0525"),
+            SourceError::Open { .. }
+            | SourceError::Missing { .. }
+            | SourceError::NotASource { .. }
+            | SourceError::Glob(_)
+            | SourceError::Outside { .. }
+            | SourceError::GitInternal { .. }
+            | SourceError::NotAFile { .. }
+            | SourceError::TooLarge { .. }
+            | SourceError::Io { .. }
+            | SourceError::Private { .. }
+            | SourceError::Revision { .. }
+            | SourceError::Remote { .. }
+            | SourceError::Git { .. } => None,
+        }
+    }
+
     /// The next step, where there is one.
     pub fn help(&self) -> Option<String> {
         match self {
@@ -139,6 +169,10 @@ impl SourceError {
                 "give the directory that declares what should be, a file in it, or an entrypoint `file.py:flow`".to_owned(),
             ),
             SourceError::Remote { help, .. } => help.map(str::to_owned),
+            SourceError::Unsigned { .. } => Some(
+                "nothing of it was used; push a commit that is signed by somebody whom a file of `--signers` names"
+                    .to_owned(),
+            ),
             SourceError::Open { .. }
             | SourceError::NotASource { .. }
             | SourceError::Glob(_)
@@ -173,6 +207,7 @@ impl SourceError {
             | SourceError::Private { .. }
             | SourceError::Revision { .. }
             | SourceError::Remote { .. }
+            | SourceError::Unsigned { .. }
             | SourceError::Git { .. } => false,
         }
     }

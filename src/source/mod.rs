@@ -13,6 +13,10 @@ mod remote;
 #[cfg(feature = "git")]
 mod revision;
 #[cfg(feature = "git")]
+mod signature;
+#[cfg(feature = "git")]
+mod submodules;
+#[cfg(feature = "git")]
 mod transport;
 mod worktree;
 
@@ -23,7 +27,9 @@ pub use events::Events;
 pub use export::Export;
 pub use git::GitFacts;
 #[cfg(feature = "git")]
-pub use remote::{CheckedOut, Remote, Wanted};
+pub use remote::{CheckedOut, Refused, Remote, Wanted};
+#[cfg(feature = "git")]
+pub use signature::Signers;
 #[cfg(feature = "git")]
 pub use transport::Access;
 pub use worktree::{FILE_LIMIT, Worktree};

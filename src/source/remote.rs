@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `mirror.git/` | what was fetched: of a branch or tag the last commit alone |
 //! | `<name of the repository>/` | that commit, checked out; its objects are the mirror's |
+//! | `modules/` | mirrors of submodules, if they are wanted |
 //! | `lock` | who may write the above |
 //!
-//! Both are made again when they turn out to be damaged, or too many fetches have left something behind. Submodules
-//! and the contents of large file storage are not fetched. It blocks on network and disk.
+//! Both are made again when they turn out to be damaged, or too many fetches have left something behind. The contents
+//! of large file storage are not fetched. It blocks on network and disk.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use url::Url;
 
 use super::error::SourceError;
 use super::export::{begin, check_out};
+use super::signature::Signers;
+use super::submodules;
 use super::transport::{self, Access, Credentials};
 use crate::model::RepoPath;
 
@@ -27,6 +30,8 @@ use crate::model::RepoPath;
 const MOST_PACKS: usize = 40;
 /// Where a commit is kept that was asked for by its id.
 const WANTED: &str = "refs/reconcile/wanted";
+/// Which commit was last found to be signed by somebody who may.
+const VERIFIED: &str = "refs/reconcile/verified";
 
 /// What is wanted of a remote repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +58,11 @@ pub struct Remote {
     subdir: RepoPath,
     place: PathBuf,
     access: Access,
+    /// Who has to have signed a commit.
+    signers: Option<Signers>,
+    submodules: bool,
+    /// Where the files go, if not beside the mirror.
+    into: Option<PathBuf>,
 }
 
 /// The files of a commit, for as long as this lives.
@@ -62,7 +72,26 @@ pub struct CheckedOut {
     pub dir: PathBuf,
     /// The full id of the commit.
     pub commit: String,
+    /// The commit that is wanted and may not be used: the files are those of the last one that might.
+    pub refused: Option<Refused>,
     _lock: File,
+}
+
+/// A commit that may not be used.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its full id.
+    pub commit: String,
+    /// Why.
+    pub error: SourceError,
+}
+
+/// What came of fetching.
+struct Synced {
+    /// What is checked out; nothing if there is no commit that may be used.
+    commit: Option<Oid>,
+    /// What would have been, and why it is not.
+    refused: Option<(Oid, String)>,
 }
 
 /// A commit, and the branch it is the tip of.
@@ -95,14 +124,44 @@ impl Remote {
         if subdir.escapes() || subdir.as_str().starts_with('/') {
             return Err(failed(&origin, format!("`{subdir}` is no directory of the repository")));
         }
-        let digest = Sha256::digest(format!("{url}\0{wanted:?}").as_bytes());
-        let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Remote { place: cache.join("git").join(digest), url, origin, wanted, subdir, access })
+        let place = cache.join("git").join(short_digest(&format!("{url}\0{wanted:?}")));
+        Ok(Remote { place, url, origin, wanted, subdir, access, signers: None, submodules: false, into: None })
+    }
+
+    /// From now on only commits count that these have signed. `None`: all do.
+    #[must_use]
+    pub fn signed_by(self, signers: Option<Signers>) -> Remote {
+        Remote { signers, ..self }
+    }
+
+    /// Submodules are checked out as well, into a place of their own.
+    #[must_use]
+    pub fn with_submodules(self) -> Remote {
+        let place = self.place.with_extension("submodules");
+        Remote { submodules: true, place, ..self }
+    }
+
+    /// A submodule of this repository at one commit, whose files go into a directory of this one's.
+    pub(super) fn submodule(&self, url: String, origin: String, commit: Oid, access: Access, into: PathBuf) -> Remote {
+        let place = self.place.join("modules").join(short_digest(&url));
+        let wanted = Wanted::Commit(commit.to_string());
+        let (subdir, into) = (RepoPath::new(""), Some(into));
+        Remote { url, origin, wanted, subdir, place, access, signers: None, submodules: true, into }
     }
 
     /// The address without credentials.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What is connected to.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Who we are to it.
+    pub(super) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// Fetches what is wanted, as far as it is not there, and checks it out. `None` while another process does.
@@ -118,23 +177,40 @@ impl Remote {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
-        let once = || transport::with(&self.access, || self.sync());
-        let commit = match once() {
-            Err(error) if is_of_the_disk(&error) => {
-                tracing::warn!(message = error.message(), "the mirror of {} is made again", self.origin);
-                self.forget().map_err(io)?;
-                once()
-            }
-            result => result,
+        let Synced { commit, refused } = self.sync_again(0).map_err(|error| self.failed(&error))?;
+        let refused = refused.map(|(commit, why)| {
+            let (url, commit) = (self.origin.clone(), commit.to_string());
+            Refused { commit: commit.clone(), error: SourceError::Unsigned { url, commit, why } }
+        });
+        let Some(commit) = commit.map(|commit| commit.to_string()) else {
+            let error = refused.map(|refused| refused.error);
+            return Err(error.unwrap_or_else(|| failed(&self.origin, "there is no commit".to_owned())));
         };
-        let commit = commit.map_err(|error| self.failed(&error))?.to_string();
         let tree = self.tree();
         let dir = tree.join(self.subdir.as_str()).canonicalize().ok();
         let inside = |dir: &PathBuf| dir.is_dir() && tree.canonicalize().is_ok_and(|tree| dir.starts_with(tree));
         let dir = dir.filter(inside).ok_or_else(|| {
             failed(&self.origin, format!("there is no directory `{}` at {}", self.subdir, &commit[..7]))
         })?;
-        Ok(Some(CheckedOut { dir, commit, _lock: lock }))
+        Ok(Some(CheckedOut { dir, commit, refused, _lock: lock }))
+    }
+
+    /// Brings a submodule to its commit.
+    pub(super) fn fetch_as_submodule(&self, depth: usize) -> Result<(), Error> {
+        self.sync_again(depth).map(drop)
+    }
+
+    /// Once more from the beginning if what is on this disk is damaged.
+    fn sync_again(&self, depth: usize) -> Result<Synced, Error> {
+        let once = || transport::with(&self.access, || self.sync(depth));
+        match once() {
+            Err(error) if is_of_the_disk(&error) => {
+                tracing::warn!(message = error.message(), "the mirror of {} is made again", self.origin);
+                self.forget().map_err(|error| Error::from_str(&error.to_string()))?;
+                once()
+            }
+            result => result,
+        }
     }
 
     fn mirror(&self) -> PathBuf {
@@ -143,6 +219,9 @@ impl Remote {
 
     /// Named like the repository: some build steps name what they make after the directory.
     fn tree(&self) -> PathBuf {
+        if let Some(into) = &self.into {
+            return into.clone();
+        }
         let last = self.origin.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
         let name: String = last
             .strip_suffix(".git")
@@ -150,7 +229,7 @@ impl Remote {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
             .collect();
-        let taken = matches!(name.as_str(), "" | "." | ".." | "mirror" | "mirror.git" | "lock");
+        let taken = matches!(name.as_str(), "" | "." | ".." | "mirror" | "mirror.git" | "modules" | "lock");
         self.place.join(if taken { "repository" } else { &name })
     }
 
@@ -164,8 +243,8 @@ impl Remote {
         Ok(())
     }
 
-    /// Brings the mirror and the files to the wanted commit.
-    fn sync(&self) -> Result<Oid, Error> {
+    /// Brings the mirror and the files to the wanted commit. `depth` is how many repositories lie around this one.
+    fn sync(&self, depth: usize) -> Result<Synced, Error> {
         let path = self.mirror();
         let packs = fs::read_dir(path.join("objects/pack")).map_or(0, Iterator::count);
         if packs > 2 * MOST_PACKS {
@@ -180,9 +259,26 @@ impl Remote {
                 Repository::init_opts(&path, options.bare(true).external_template(false).mkpath(true))?
             }
         };
-        let (commit, branch) = self.fetch(&mirror)?;
-        self.lay_out(&mirror, commit, branch.as_deref())?;
-        Ok(commit)
+        let (newest, branch) = self.fetch(&mirror)?;
+        let (commit, refused) = self.verified(&mirror, newest)?;
+        if let Some(commit) = commit {
+            self.lay_out(&mirror, commit, branch.as_deref(), depth)?;
+        }
+        Ok(Synced { commit, refused: refused.map(|why| (newest, why)) })
+    }
+
+    /// The commit that may be used, if any: the newest, or the last one that was good and why the newest is not.
+    fn verified(&self, mirror: &Repository, newest: Oid) -> Result<(Option<Oid>, Option<String>), Error> {
+        let Some(signers) = &self.signers else { return Ok((Some(newest), None)) };
+        let Some(why) = signers.objection(mirror, newest) else {
+            if mirror.refname_to_id(VERIFIED).ok() != Some(newest) {
+                mirror.reference(VERIFIED, newest, true, "")?;
+            }
+            return Ok((Some(newest), None));
+        };
+        // Who may sign can be others by now.
+        let last = mirror.refname_to_id(VERIFIED).ok().filter(|last| has(mirror, *last).is_some());
+        Ok((last.filter(|last| signers.objection(mirror, *last).is_none()), Some(why)))
     }
 
     fn fetch(&self, mirror: &Repository) -> Result<Found, Error> {
@@ -273,15 +369,29 @@ impl Remote {
     }
 
     /// Writes the files of a commit, over whatever was there.
-    fn lay_out(&self, mirror: &Repository, commit: Oid, branch: Option<&str>) -> Result<(), Error> {
+    fn lay_out(&self, mirror: &Repository, commit: Oid, branch: Option<&str>, depth: usize) -> Result<(), Error> {
         let tree = self.tree();
+        let before = if self.submodules { submodules::paths(&tree) } else { Vec::new() };
+        self.write_files(&tree, mirror, commit, branch)?;
+        if !self.submodules {
+            return Ok(());
+        }
+        if !before.is_empty() && before != submodules::paths(&tree) {
+            // Git leaves what belonged to a submodule that is gone.
+            fs::remove_dir_all(&tree).map_err(|error| Error::from_str(&error.to_string()))?;
+            self.write_files(&tree, mirror, commit, branch)?;
+        }
+        submodules::check_out(self, &tree, depth)
+    }
+
+    fn write_files(&self, tree: &Path, mirror: &Repository, commit: Oid, branch: Option<&str>) -> Result<(), Error> {
         let open = || -> Result<Repository, Error> {
-            let repo = begin(mirror, &tree).map_err(|message| Error::from_str(&message))?;
+            let repo = begin(mirror, tree).map_err(|message| Error::from_str(&message))?;
             repo.find_commit(commit)?;
             Ok(repo)
         };
         let repo = open().or_else(|_| {
-            let _ = fs::remove_dir_all(&tree);
+            let _ = fs::remove_dir_all(tree);
             open()
         })?;
         let mut options = CheckoutBuilder::new();
@@ -303,6 +413,11 @@ impl Remote {
     }
 }
 
+/// A name for a directory.
+fn short_digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn failed(url: &str, message: String) -> SourceError {
     let help = match message.as_str() {
         text if text.contains("asks for credentials") || text.contains("wants credentials") => Some(
@@ -317,6 +432,9 @@ fn failed(url: &str, message: String) -> SourceError {
         text if text.contains("Permission denied") => Some(
             "give ssh a key that the server knows: by an agent, by ~/.ssh/config, or by GIT_SSH_COMMAND=\"ssh -i KEY\"",
         ),
+        text if text.starts_with("submodule `") => {
+            Some("every submodule has to be there: see what .gitmodules says, or leave out `--submodules`")
+        }
         _ => None,
     };
     SourceError::Remote { url: url.to_owned(), message, help }
@@ -383,12 +501,13 @@ fn is_of_the_disk(error: &Error) -> bool {
 }
 
 /// Where a repository is.
-struct Address {
+pub(super) struct Address {
     /// As transports take it.
-    url: String,
+    pub url: String,
     /// As it was given, but for credentials.
-    origin: String,
-    credentials: Option<Credentials>,
+    pub origin: String,
+    /// Those that stood in it.
+    pub credentials: Option<Credentials>,
 }
 
 impl Address {
@@ -397,7 +516,8 @@ impl Address {
     }
 }
 
-fn address(given: &str) -> Result<Address, String> {
+/// Reads an address: `https://…`, `ssh://…`, `user@host:path`, `file://…` or a path.
+pub(super) fn address(given: &str) -> Result<Address, String> {
     if given.is_empty() || given.starts_with('-') || given.chars().any(char::is_control) {
         return Err("that is no address of a repository".to_owned());
     }

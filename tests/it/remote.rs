@@ -21,15 +21,15 @@ fn declared(description: &str) -> String {
 }
 
 /// A git server with one repository, whose only commit is that of `author`, and who is to apply it.
-struct World {
-    git: GitServer,
-    author: Project,
-    user: Project,
+pub struct World {
+    pub git: GitServer,
+    pub author: Project,
+    pub user: Project,
     name: &'static str,
 }
 
 impl World {
-    fn new(name: &'static str) -> World {
+    pub fn new(name: &'static str) -> World {
         let server = Server::shared();
         server.http().request("POST", "/work_pools/", Some(&json!({"name": "remote", "type": "process"})));
         let author = Project::new()
@@ -63,30 +63,30 @@ impl World {
     }
 
     /// Commits and pushes another description.
-    fn push(&self, description: &str) -> String {
+    pub fn push(&self, description: &str) -> String {
         self.author.write("prefect.yaml", &declared(description));
         let commit = self.author.git_commit(description);
         self.git.push(&self.author, "shop", "main");
         commit
     }
 
-    fn apply(&self, args: &[&str]) -> Output {
+    pub fn apply(&self, args: &[&str]) -> Output {
         let address = self.git.address("shop");
         self.user.reconcile(&[&["apply", "--yes", "--json", "--git", &address], args].concat())
     }
 
     /// Applies, and gives the report.
     #[track_caller]
-    fn applied(&self, args: &[&str]) -> Value {
+    pub fn applied(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.apply(args).exits(0).stdout).unwrap()
     }
 
-    fn deployment(&self) -> Value {
+    pub fn deployment(&self) -> Value {
         Server::shared().http().get(&format!("/deployments/name/{}/a", self.name))
     }
 
     /// The only directory of a remote repository in the cache.
-    fn place(&self) -> PathBuf {
+    pub fn place(&self) -> PathBuf {
         let found: Vec<PathBuf> =
             fs::read_dir(self.user.home().join("cache/git")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(found.len(), 1, "{found:?}");

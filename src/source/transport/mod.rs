@@ -85,9 +85,9 @@ thread_local! {
 /// What `run` says, or that libgit2 does not take our transports.
 pub fn with<T>(access: &Access, run: impl FnOnce() -> Result<T, git2::Error>) -> Result<T, git2::Error> {
     registered()?;
-    ACCESS.set(Some(access.clone()));
+    let before = ACCESS.replace(Some(access.clone()));
     let result = run();
-    ACCESS.set(None);
+    ACCESS.set(before);
     result
 }
 

@@ -88,14 +88,16 @@ impl Http {
         answer.body
     }
 
-    fn once(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        let (host, base) = self.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    /// Any request, whatever the answer.
+    pub fn once(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let rest = self.url.strip_prefix("http://").unwrap();
+        let (host, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let body = body.map(Value::to_string).unwrap_or_default();
         let auth = self.auth.as_deref().unwrap_or("");
         let mut stream = TcpStream::connect(host).unwrap_or_else(|error| panic!("{}: {error}", self.url));
         stream.set_read_timeout(Some(Duration::from_secs(600))).unwrap();
         let head = format!(
-            "{method} /{base}{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{auth}\
+            "{method} {base}{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{auth}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
