@@ -576,6 +576,10 @@ pub struct DriftCheckArgs {
     /// How it is printed
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     pub format: Option<DriftFormat>,
+    /// Comment on the pull request that this job of GitHub or GitLab is about: one comment for each environment and
+    /// workspace, updated in place; `--comment=try` does not fail where that cannot be done
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "must", help_heading = "Output")]
+    pub comment: Option<CommentMode>,
     /// Add the report to a file in another form as well: markdown, json, github, sarif, outputs; repeatable
     #[arg(long, value_name = "FORM=FILE", help_heading = "Output")]
     pub also: Vec<Also>,

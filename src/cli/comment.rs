@@ -1,12 +1,13 @@
-//! `plan --comment`: the plan as one note on the pull request, which is updated in place.
+//! `plan --comment` and `drift --comment`: what was found as one note on the pull request, which is updated in place.
 
 use super::args::CommentMode;
 use super::exit::{Exit, failed, wrong_usage};
 use super::output;
 use crate::forge::{Forge, ForgeError, Marker, Misplaced, Place};
+use crate::report::drift::DriftReport;
 use crate::report::{Report, markdown};
 
-/// What stands for the digest of a plan that cannot be carried out: nobody can have approved of it.
+/// What stands for the digest where there is no plan that can be carried out: nobody can have approved of it.
 const NO_PLAN: &str = "none";
 
 /// Where to comment.
@@ -59,16 +60,28 @@ pub fn broken(error: &ForgeError) -> Exit {
 
 /// By what the note about a plan is found.
 pub fn marker(report: &Report) -> Marker {
-    Marker::new("plan", &report.scope, report.api.as_ref().map(|api| api.url.as_str()))
+    marker_of("plan", report)
+}
+
+fn marker_of(command: &str, report: &Report) -> Marker {
+    Marker::new(command, &report.scope, report.api.as_ref().map(|api| api.url.as_str()))
 }
 
 impl Commenting {
-    /// Comments. Gives `exit` back, or what a failure makes of it.
+    /// Comments on a plan. Gives `exit` back, or what a failure makes of it.
     pub async fn post(&self, report: &Report, exit: Exit) -> Exit {
-        let marker = marker(report);
         let digest = if exit == Exit::Invalid { NO_PLAN } else { &report.digest };
-        let body = self.body(report, &marker.line(digest));
-        match self.forge.stick(self.request, &marker, &body).await {
+        self.stick(&marker(report), digest, &markdown::plan(report), exit).await
+    }
+
+    /// Comments on what drifted, in a note of its own. Gives `exit` back, or what a failure makes of it.
+    pub async fn post_drift(&self, found: &DriftReport, exit: Exit) -> Exit {
+        self.stick(&marker_of("drift", &found.report), NO_PLAN, &found.markdown(), exit).await
+    }
+
+    async fn stick(&self, marker: &Marker, digest: &str, page: &str, exit: Exit) -> Exit {
+        let body = self.body(page, &marker.line(digest));
+        match self.forge.stick(self.request, marker, &body).await {
             Ok(address) => {
                 output::say(&format!("commented: {}", crate::report::text::printable(&address)));
                 exit
@@ -82,8 +95,7 @@ impl Commenting {
         }
     }
 
-    fn body(&self, report: &Report, marker: &str) -> String {
-        let page = markdown::plan(report);
+    fn body(&self, page: &str, marker: &str) -> String {
         // The page's own marker knows nothing of workspaces.
         let page = page.split_once('\n').map_or("", |(_, rest)| rest);
         let (rest, link) = match &self.forge.place().run {

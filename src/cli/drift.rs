@@ -4,11 +4,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{DriftCheckArgs, DriftFormat, Global};
 use super::exit::Exit;
-use super::{also, output, pass};
+use super::{also, comment, output, pass};
 use crate::reconcile::{Pass, drift};
 
 /// Runs the command.
 pub async fn run(global: &Global, args: DriftCheckArgs, stop: CancellationToken) -> Exit {
+    let commenting = match comment::ready(args.comment) {
+        Ok(commenting) => commenting,
+        Err(exit) => return exit,
+    };
     let (request, api) = match pass::of_scope(global, args.path, stop).await {
         Ok(both) => both,
         Err(exit) => return exit,
@@ -25,8 +29,13 @@ pub async fn run(global: &Global, args: DriftCheckArgs, stop: CancellationToken)
         DriftFormat::Markdown => found.markdown(),
         DriftFormat::Text => found.text(output::look(global, args.full)),
     });
-    if let Err(exit) = also::write_drift(&args.also, &dir, &found) {
-        return exit;
+    let exit = match also::write_drift(&args.also, &dir, &found) {
+        Err(exit) => exit,
+        Ok(()) if found.drifted() => Exit::Pending,
+        Ok(()) => Exit::Done,
+    };
+    match commenting {
+        Some(commenting) => commenting.post_drift(&found, exit).await,
+        None => exit,
     }
-    if found.drifted() { Exit::Pending } else { Exit::Done }
 }

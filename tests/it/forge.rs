@@ -338,3 +338,30 @@ fn a_loop_says_on_each_commit_how_it_stands() {
     let nowhere = offline("one").reconcile(&["--watch", "--commit-status"]).exits(64);
     assert!(nowhere.stderr.contains("no job of GitHub Actions or GitLab CI"), "{nowhere:?}");
 }
+
+#[test]
+fn drift_has_a_note_of_its_own() {
+    let server = Server::shared();
+    let forge = FakeForge::start();
+    let project = on(online(server, "drift-noted"), forge.github());
+    project.reconcile(&["apply", "--yes"]).exits(0);
+    project.reconcile(&["plan", "--comment"]).exits(0);
+    let calm = project.reconcile(&["drift", "--comment"]).exits(0);
+    assert!(calm.stderr.contains("commented: https://github.com/o/r/pull/5"), "{calm:?}");
+    let deployment = server.http().get("/deployments/name/noted/drift-noted");
+    let path = format!("/deployments/{}", deployment["id"].as_str().unwrap());
+    server.http().patch(&path, json!({"tags": ["by-hand"]}));
+    no_token(&project.reconcile(&["drift", "--comment"]).exits(2));
+    let notes = forge.notes();
+    assert_eq!(notes.len(), 2, "{notes:#?}");
+    assert!(notes[0].contains("reconcile plan: drift-noted") && !notes[0].contains("by-hand"), "{}", notes[0]);
+    assert!(notes[1].contains("reconcile drift: drift-noted") && notes[1].contains("by-hand"), "{}", notes[1]);
+    // Nobody approves of a plan with it.
+    assert!(notes[1].lines().next().unwrap().contains("digest=none"), "{}", notes[1]);
+    forge.fail(&[Fault::Refused(403, Vec::new(), "{}")]);
+    project.reconcile(&["drift", "--comment"]).exits(1);
+    forge.fail(&[Fault::Refused(403, Vec::new(), "{}")]);
+    project.reconcile(&["drift", "--comment=try"]).exits(2);
+    let nowhere = offline("one").reconcile(&["drift", "--comment"]).exits(64);
+    assert!(nowhere.stderr.contains("no job of GitHub Actions"), "{nowhere:?}");
+}
