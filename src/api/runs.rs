@@ -1,4 +1,4 @@
-//! Planned runs: what a change of schedules would move.
+//! Runs of deployments: what a change of schedules would move, and one that is wanted now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use super::Api;
 use super::client::Call;
 use super::error::ApiError;
 use super::reads::text;
+use super::writes::segment;
 
 /// So many deployments are asked for at once.
 const DEPLOYMENTS_AT_ONCE: usize = 200;
@@ -55,6 +56,22 @@ impl Api {
             }
         }
         Ok(planned)
+    }
+
+    /// Starts a run of a deployment now; what it is called, or nothing if there is no such deployment.
+    pub async fn start_run(&self, flow: &str, name: &str) -> Result<Option<String>, ApiError> {
+        let path = format!("/deployments/name/{}/{}", segment(flow), segment(name));
+        let id = match self.client.send(&Call::get(&path, "the deployment")).await {
+            Ok(answer) => text(&answer.body, "id").unwrap_or_default(),
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let path = format!("/deployments/{}/create_flow_run", segment(&id));
+        // Of two requests with one key the second finds the run of the first.
+        let body = json!({"idempotency_key": uuid::Uuid::new_v4().to_string()});
+        let call = Call::new(Method::POST, &path, "the run").body(&body);
+        let answer = self.client.send(&call).await?;
+        text(&answer.body, "name").map(Some).ok_or_else(|| call.garbled("it has no name"))
     }
 
     /// How many runs of a deployment are under way: pending, running or on their way to being cancelled.

@@ -94,6 +94,12 @@ pub enum Command {
         Without one: git in a clone, docker where a Dockerfile is, docker-git where both are, else local."
     )]
     Init(InitArgs),
+    /// Work on flows here: a private server, a watch and a worker in one terminal
+    #[command(after_help = "Examples:\n  reconcile dev\n  reconcile dev flows/ --run etl/nightly\n  \
+        reconcile dev --pool default --listen 127.0.0.1:8484\n\n\
+        The server is that of `--local`: it keeps its database, and ends ten minutes after whoever used it last.\n\
+        Ctrl-C ends the rest; runs under way get five seconds.")]
+    Dev(DevArgs),
     /// Run the flows of a work pool, in the place of `prefect worker`
     #[command(after_help = "Examples:\n  reconcile worker start --pool default\n  \
         reconcile worker start -p default -q high -q low --limit 4 --name w1\n  \
@@ -667,6 +673,31 @@ pub struct ValidateArgs {
     pub format: Option<Format>,
 }
 
+/// `reconcile dev`
+#[derive(Clone, Debug, Args)]
+pub struct DevArgs {
+    /// The directory that declares what should be [default: .]
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// Start a run of this deployment as soon as everything is applied; repeatable
+    #[arg(long = "run", value_name = "FLOW/NAME", value_parser = deployment_name)]
+    pub runs: Vec<String>,
+    /// Run the flows of this work pool, which is made if it does not exist; repeatable [default: local]
+    #[arg(long = "pool", short = 'p', value_name = "NAME")]
+    pub pools: Vec<String>,
+    /// Serve a status page at this address, such as 127.0.0.1:8484
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// A flow and the name of a deployment.
+fn deployment_name(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((flow, name)) if !flow.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        Some(_) | None => Err("a deployment is named as FLOW/NAME".to_owned()),
+    }
+}
+
 /// `reconcile worker`
 #[derive(Debug, Subcommand)]
 pub enum WorkerCommand {
@@ -760,6 +791,30 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 = number.trim().parse().map_err(|_| wrong())?;
     let bytes = number.checked_mul(1024_u64.pow(power)).ok_or_else(wrong)?;
     if bytes < LEAST { Err("a limit is at least 1M".to_owned()) } else { Ok(bytes) }
+}
+
+impl WorkerStartArgs {
+    /// A worker for a pool, of which nothing else is said.
+    pub fn of(pool: String) -> WorkerStartArgs {
+        WorkerStartArgs {
+            pool,
+            queues: Vec::new(),
+            name: None,
+            kind: None,
+            limit: None,
+            prefetch_seconds: None,
+            warm: None,
+            memory_limit: None,
+            time_limit: None,
+            run_once: false,
+            with_healthcheck: false,
+            drain_timeout: Duration::from_secs(20),
+            base_job_template: None,
+            create_pool_if_not_found: false,
+            no_create_pool_if_not_found: false,
+            install_policy: None,
+        }
+    }
 }
 
 /// Names that the server takes.

@@ -1,6 +1,7 @@
 //! Settings of the command line and the environment → an API to talk to, or the reason why there is none.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::args::Global;
@@ -11,6 +12,9 @@ use crate::diagnostic::Diagnostic;
 use crate::local;
 use crate::model::Connection;
 use crate::settings::{self, Absence, Declared, Flags, Inputs, Settings};
+
+/// The address of the private server that was told last.
+static TOLD: Mutex<String> = Mutex::new(String::new());
 
 /// What is there to talk to.
 pub struct Connected {
@@ -105,8 +109,17 @@ async fn private_server(found: &Settings) -> Result<(Connection, std::path::Path
         output::help(&error.help());
         Exit::Failed
     })?;
-    let verb = if server.started { "started" } else { "using" };
-    output::say(&format!("{verb} the private Prefect server of this machine: export PREFECT_API_URL={}", server.url));
+    // Of many passes only the first has something to tell.
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if server.started || *told != server.url {
+        let verb = if server.started { "started" } else { "using" };
+        output::say(&format!(
+            "{verb} the private Prefect server of this machine: export PREFECT_API_URL={}",
+            server.url
+        ));
+    }
+    told.clone_from(&server.url);
+    drop(told);
     Ok((found.connection_to(server.url, "the private server"), server.python))
 }
 

@@ -7,6 +7,7 @@ mod ask;
 mod comment;
 mod commit_status;
 mod connect;
+mod dev;
 mod drift;
 mod exit;
 mod explain;
@@ -112,6 +113,7 @@ fn when_left(cli: &Cli) -> fn() -> Exit {
     match &cli.command {
         // There is no end to it but this one.
         None if cli.bare.watch.watch => || Exit::Done,
+        Some(Command::Dev(_)) => || Exit::Done,
         // Nothing was asked of it but to write, and the next one goes on where it stopped.
         None | Some(Command::Apply(_) | Command::Destroy(_)) => || {
             pass::failed(&PassError::Interrupted);
@@ -146,6 +148,7 @@ async fn dispatch(cli: Cli, stop: CancellationToken) -> Exit {
         Some(Command::Render(args)) => render::run(&cli.global, args, stop).await,
         Some(Command::Validate(args)) => validate::run(&cli.global, args, stop).await,
         Some(Command::Init(args)) => init::run(&cli.global, &args),
+        Some(Command::Dev(args)) => dev::run(&cli.global, args, stop).await,
         Some(Command::Worker { command }) => worker::run(&cli.global, command, stop).await,
         Some(Command::Completions { .. } | Command::Man { .. } | Command::Explain { .. } | Command::Schema { .. }) => {
             Exit::Done

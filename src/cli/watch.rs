@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,16 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Runs until asked to stop.
 pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
+    run_and_tell(global, bare, stop, None).await
+}
+
+/// The same; `in_sync` hears of the first pass after which everything is as it should be.
+pub async fn run_and_tell(
+    global: &Global,
+    bare: Bare,
+    stop: CancellationToken,
+    in_sync: Option<oneshot::Sender<()>>,
+) -> Exit {
     let args = bare.watch.clone();
     let apply = Apply::of_watch(bare);
     let path = match pass::request(global, apply.selecting(), stop.clone()) {
@@ -60,6 +71,7 @@ pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
         commit_status,
         scope: None,
         verdict: None,
+        in_sync,
     };
     let interval = args.interval.unwrap_or(INTERVAL);
     watch::run(interval, woken, &stop, async |retry| watching.turn(retry).await).await;
@@ -142,6 +154,8 @@ struct Watching<'a> {
     scope: Option<String>,
     /// How the last pass ended.
     verdict: Option<Verdict>,
+    /// Who waits for the first good end.
+    in_sync: Option<oneshot::Sender<()>>,
 }
 
 impl Watching<'_> {
@@ -177,6 +191,9 @@ impl Watching<'_> {
         let failure = last_words::failure().filter(|_| verdict == Verdict::Failed || verdict == Verdict::Partly);
         self.board.note(&Noted { verdict, report: ended.report.as_ref(), failure, began, took: clock.elapsed() });
         let words = words(&ended);
+        if let Some(waits) = self.in_sync.take_if(|_| verdict == Verdict::InSync) {
+            let _ = waits.send(());
+        }
         self.spread(verdict, &ended, &words);
         self.state(verdict, &ended, &words);
         self.tell(&ended, words, again.then_some(retry));

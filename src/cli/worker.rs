@@ -17,7 +17,7 @@ use crate::python::candidates;
 use crate::reconcile::stop;
 use crate::report::text::printable;
 use crate::settings::WorkerSettings;
-use crate::worker::{self, Options, WorkerError};
+use crate::worker::{self, Options, Summary, WorkerError};
 
 /// Runs one of the commands about workers.
 pub async fn run(global: &Global, command: WorkerCommand, stop: CancellationToken) -> Exit {
@@ -28,6 +28,30 @@ pub async fn run(global: &Global, command: WorkerCommand, stop: CancellationToke
 }
 
 async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken) -> Result<Exit, Exit> {
+    let quiet = global.quiet;
+    let say = Arc::new(move |text: &str| {
+        if !quiet {
+            output::say(&printable(text));
+        }
+    });
+    let (name, summary) = serve(global, args, say, stop).await?;
+    if global.json {
+        let told = json!({"worker": name, "taken": summary.taken, "ended": summary.ended});
+        output::result(&format!("{told:#}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// Runs a worker until `stop`; what it is called, and what it did.
+///
+/// # Errors
+/// The exit of the command.
+pub async fn serve(
+    global: &Global,
+    args: &WorkerStartArgs,
+    say: Say,
+    stop: CancellationToken,
+) -> Result<(String, Summary), Exit> {
     let (mut connection, inputs) = connect::demand(global, Path::new(".")).await?;
     let settings = WorkerSettings::resolve(&inputs, &connection).map_err(|error| {
         output::complain_with(error.code(), &error.to_string());
@@ -38,7 +62,7 @@ async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken)
     connection.headers.insert("X-Prefect-Worker-Name".to_owned(), Secret::text(name.trim()));
     let api = Api::connect(connection).map_err(|error| refused(&error.into()))?;
     let health = settings.health.clone();
-    let mut options = options(global, args, name.clone(), settings)?;
+    let mut options = options(args, name.clone(), settings, say)?;
     if args.with_healthcheck {
         let (host, port) = health;
         let listening = tokio::net::TcpListener::bind((host.as_str(), port)).await;
@@ -48,18 +72,7 @@ async fn start(global: &Global, args: &WorkerStartArgs, stop: CancellationToken)
     let place = Arc::new(process(global, args, &options).await?);
     // From here on it may have runs: a stop waits until they are drained.
     let _writing = stop::writing().map_err(|_| Exit::Interrupted)?;
-    match worker::run(api, options, place, stop).await {
-        Ok(summary) => {
-            if global.json {
-                output::result(&format!(
-                    "{:#}",
-                    json!({"worker": name, "taken": summary.taken, "ended": summary.ended})
-                ));
-            }
-            Ok(Exit::Done)
-        }
-        Err(error) => Err(refused(&error)),
-    }
+    worker::run(api, options, place, stop).await.map(|summary| (name, summary)).map_err(|error| refused(&error))
 }
 
 fn refused(error: &WorkerError) -> Exit {
@@ -75,11 +88,10 @@ fn refused(error: &WorkerError) -> Exit {
     }
 }
 
-fn options(global: &Global, args: &WorkerStartArgs, name: String, settings: WorkerSettings) -> Result<Options, Exit> {
+fn options(args: &WorkerStartArgs, name: String, settings: WorkerSettings, say: Say) -> Result<Options, Exit> {
     if args.install_policy.is_some() {
         output::say("note: `--install-policy` changes nothing: no type of worker has to be installed");
     }
-    let quiet = global.quiet;
     Ok(Options {
         pool: args.pool.clone(),
         name,
@@ -101,11 +113,7 @@ fn options(global: &Global, args: &WorkerStartArgs, name: String, settings: Work
         health: None,
         environment: environment().into_iter().map(|(name, text)| (name, Secret::text(text))).collect(),
         settings: settings.explicit,
-        say: Box::new(move |text| {
-            if !quiet {
-                output::say(&printable(text));
-            }
-        }),
+        say,
     })
 }
 
@@ -130,15 +138,9 @@ async fn process(global: &Global, args: &WorkerStartArgs, options: &Options) -> 
     process.to_stderr = global.json;
     process.groups = groups;
     process.warm = args.warm.and_then(|most| usize::try_from(most).ok()).map(|most| {
-        let quiet = global.quiet;
-        let say: Say = Arc::new(move |text| {
-            if !quiet {
-                output::say(&printable(text));
-            }
-        });
         let mut environment = options.environment.clone();
         environment.extend(options.settings.clone());
-        Warm::new(process.python.program.clone(), environment, most, global.json, say)
+        Warm::new(process.python.program.clone(), environment, most, global.json, options.say.clone())
     });
     Ok(process)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use crate::infra::Say;
 use crate::model::Secret;
 
 /// What a worker is told. Defaults are those of Prefect 3.8.8 `settings/models/worker.py`.
@@ -48,5 +49,5 @@ pub struct Options {
     /// Its settings as environment variables, which runs get.
     pub settings: BTreeMap<String, Secret>,
     /// Where it talks to people.
-    pub say: Box<dyn Fn(&str) + Send + Sync>,
+    pub say: Say,
 }

@@ -11,7 +11,7 @@ use crate::support::proxy::{Proxy, Verdict};
 use crate::support::server::Server;
 use crate::support::workspace::Workspace;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "plan",
     "apply",
     "destroy",
@@ -22,6 +22,7 @@ const COMMANDS: [&str; 15] = [
     "import",
     "render",
     "init",
+    "dev",
     "worker",
     "explain",
     "schema",

@@ -22,10 +22,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A cache directory of its own that shares the installed Prefect; its server ends with it.
-struct Cache(TempDir);
+pub struct Cache(TempDir);
 
 impl Cache {
-    fn new() -> Cache {
+    pub fn new() -> Cache {
         let cache = tempfile::tempdir().unwrap();
         let environment = environment(cache.path());
         fs::create_dir(&environment).unwrap();
@@ -41,11 +41,11 @@ impl Cache {
         Cache(cache)
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn record(&self) -> Option<Value> {
+    pub fn record(&self) -> Option<Value> {
         serde_json::from_slice(&fs::read(self.path().join("server.json")).ok()?).ok()
     }
 

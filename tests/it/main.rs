@@ -9,6 +9,7 @@ mod canaries;
 mod cli;
 mod crash;
 mod crash_kinds;
+mod dev;
 mod diagnostics;
 mod docs;
 mod drift;

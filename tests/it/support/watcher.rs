@@ -20,8 +20,13 @@ pub struct Watcher {
 impl Watcher {
     /// Starts `reconcile --watch --json` with more arguments.
     pub fn start(project: &Project, args: &[&str]) -> Watcher {
+        Watcher::spawn(project, &[&["--watch", "--json"], args].concat())
+    }
+
+    /// Starts anything that keeps running.
+    pub fn spawn(project: &Project, args: &[&str]) -> Watcher {
         let mut command = project.reconcile_command();
-        command.args(["--watch", "--json"]).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
         Watcher { child, stdout, stderr }
@@ -73,8 +78,13 @@ impl Watcher {
     }
 
     /// Asks it to stop, and waits for that.
-    pub fn stop(mut self) -> Output {
+    pub fn stop(self) -> Output {
         self.signal("-TERM");
+        self.ends()
+    }
+
+    /// Waits until it ends.
+    pub fn ends(mut self) -> Output {
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
         sleep(Duration::from_millis(50));
         Output { code, stdout: self.stdout.lock().unwrap().join("\n"), stderr: self.said().join("\n") }
