@@ -161,8 +161,11 @@ pub struct Global {
     /// Read the project's settings from this file instead of reconcile.yaml
     #[arg(long, global = true, value_name = "FILE", help_heading = "Project")]
     pub project: Option<PathBuf>,
-    /// Use this environment of reconcile.yaml: its vars, and a scope of its own
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Project")]
+    /// Use this environment of reconcile.yaml: its vars, and a scope of its own; repeatable with --watch
+    #[arg(long = "env", global = true, value_name = "NAME", help_heading = "Project")]
+    pub envs: Vec<String>,
+    /// The one that a pass is about.
+    #[arg(skip)]
     pub env: Option<String>,
     /// The Python to ask about flows that cannot be understood without running them
     #[arg(long, global = true, value_name = "FILE", help_heading = "Project")]
@@ -242,7 +245,7 @@ pub enum CommentMode {
 }
 
 /// Arguments of a pass without a command.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Bare {
     /// The directory that declares what should be
     #[arg(value_name = "PATH")]

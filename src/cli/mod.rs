@@ -61,7 +61,10 @@ fn last(exit: Exit, wants_json: bool) {
     }
 }
 
-fn ended(cli: Cli, wants_json: bool) -> Exit {
+fn ended(mut cli: Cli, wants_json: bool) -> Exit {
+    if let Err(sentence) = environments(&mut cli) {
+        return exit::wrong_usage(&sentence);
+    }
     if let Some(path) = cli.bare.path.as_deref().filter(|path| !path.exists()) {
         return exit::wrong_usage(&neither_command_nor_directory(path));
     }
@@ -72,6 +75,19 @@ fn ended(cli: Cli, wants_json: bool) -> Exit {
         Some(Command::Schema { name }) => schema::run(&cli.global, name),
         _ => with_runtime(cli, wants_json),
     }
+}
+
+/// Takes in which environment is meant: only a loop can be about several.
+fn environments(cli: &mut Cli) -> Result<(), String> {
+    let all = &cli.global.envs;
+    if all.len() > 1 && !(cli.command.is_none() && cli.bare.watch.watch) {
+        return Err("`--env` can be given several times with `--watch` only".to_owned());
+    }
+    if let Some((_, twice)) = all.iter().enumerate().find(|(n, name)| all[..*n].contains(name)) {
+        return Err(format!("the environment `{twice}` is named twice"));
+    }
+    cli.global.env = all.first().cloned();
+    Ok(())
 }
 
 /// A misspelt command would otherwise be taken for the directory to apply.

@@ -34,10 +34,10 @@ pub async fn run_and_tell(
     global: &Global,
     bare: Bare,
     stop: CancellationToken,
-    in_sync: Option<oneshot::Sender<()>>,
+    mut in_sync: Option<oneshot::Sender<()>>,
 ) -> Exit {
     let args = bare.watch.clone();
-    let apply = Apply::of_watch(bare);
+    let apply = Apply::of_watch(bare.clone());
     let path = match pass::request(global, apply.selecting(), stop.clone()) {
         Ok(request) => Some(pass::directory(&request)).filter(|_| apply.selecting().git.url.is_none()),
         Err(sentence) => return wrong_usage(&sentence),
@@ -47,38 +47,63 @@ pub async fn run_and_tell(
         Ok(targets) => targets,
         Err(exit) => return exit,
     };
-    let commit_status = match args.commit_status.then(CommitStatus::new).transpose() {
-        Ok(commit_status) => commit_status,
-        Err(exit) => return exit,
-    };
     let (waker, woken) = Waker::new();
-    let board = Board::default();
-    let _served = match listen(&args, &board, &waker).await {
+    let globals = each_environment(global);
+    let boards: Vec<(String, Board)> =
+        globals.iter().map(|global| (global.env.clone().unwrap_or_default(), Board::default())).collect();
+    let _served = match listen(&args, &boards, &waker).await {
         Ok(served) => served,
         Err(exit) => return exit,
     };
     let _hangups = Ends(tokio::spawn(waker.clone().on_hangup()).abort_handle());
     let _events = path.as_ref().and_then(|path| files(path, &waker));
-    let mut watching = Watching {
-        global,
-        apply,
-        board,
-        stop: stop.clone(),
-        path: path.as_deref(),
-        waits_for: None,
-        slept: false,
-        targets,
-        commit_status,
-        scope: None,
-        verdict: None,
-        in_sync,
-    };
+    let mut all = Vec::new();
+    for (global, (_, board)) in globals.into_iter().zip(boards) {
+        let commit_status = match args.commit_status.then(CommitStatus::new).transpose() {
+            Ok(commit_status) => commit_status,
+            Err(exit) => return exit,
+        };
+        all.push(Watching {
+            global,
+            apply: Apply::of_watch(bare.clone()),
+            board,
+            stop: stop.clone(),
+            path: path.as_deref(),
+            waits_for: None,
+            slept: false,
+            targets: targets.clone(),
+            commit_status,
+            scope: None,
+            verdict: None,
+            in_sync: in_sync.take(),
+        });
+    }
     let interval = args.interval.unwrap_or(INTERVAL);
-    watch::run(interval, woken, &stop, async |retry| watching.turn(retry).await).await;
-    if let Some(commit_status) = watching.commit_status {
+    watch::run(interval, woken, &stop, async |retry| one_after_another(&mut all, retry).await).await;
+    for commit_status in all.into_iter().filter_map(|watching| watching.commit_status) {
         commit_status.end().await;
     }
     Exit::Done
+}
+
+/// The flags of each loop: one for every environment that is named.
+fn each_environment(global: &Global) -> Vec<Global> {
+    let of = |env: Option<String>| Global { env, ..global.clone() };
+    match global.envs.as_slice() {
+        [] | [_] => vec![of(global.env.clone())],
+        several => several.iter().map(|env| of(Some(env.clone()))).collect(),
+    }
+}
+
+/// A pass for each environment: what one comes to is no matter of the others.
+async fn one_after_another(all: &mut [Watching<'_>], retry: Duration) -> Turn {
+    let mut worst = Turn::Settled;
+    for one in all {
+        if !one.stop.is_cancelled() {
+            worst = worst.max(one.turn(retry).await);
+        }
+    }
+    worst
 }
 
 /// Ends a task when dropped.
@@ -91,7 +116,7 @@ impl Drop for Ends {
 }
 
 /// Serves the status page, if an address was given.
-async fn listen(args: &WatchArgs, board: &Board, waker: &Waker) -> Result<Option<Ends>, Exit> {
+async fn listen(args: &WatchArgs, boards: &[(String, Board)], waker: &Waker) -> Result<Option<Ends>, Exit> {
     let Some(address) = args.listen else { return Ok(None) };
     let keys = Keys {
         token: secret(args.token_file.as_ref(), "RECONCILE_TOKEN")?,
@@ -101,7 +126,7 @@ async fn listen(args: &WatchArgs, board: &Board, waker: &Waker) -> Result<Option
     let listener = TcpListener::bind(address).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     output::say(&format!("the status page is at http://{address}/"));
-    let serving = serve::run(listener, board.clone(), waker.clone(), keys);
+    let serving = serve::run(listener, boards.to_vec(), waker.clone(), keys);
     Ok(Some(Ends(tokio::spawn(serving).abort_handle())))
 }
 
@@ -136,7 +161,7 @@ fn files(path: &Path, waker: &Waker) -> Option<Events> {
 }
 
 struct Watching<'a> {
-    global: &'a Global,
+    global: Global,
     apply: Apply,
     board: Board,
     stop: CancellationToken,
@@ -168,7 +193,7 @@ impl Watching<'_> {
         }
         last_words::begin();
         let (began, clock) = (Timestamp::now(), Instant::now());
-        let ended = one_pass(self.global, &self.apply, None, &self.stop).await;
+        let ended = one_pass(&self.global, &self.apply, None, &self.stop).await;
         if let Some(owed) = last_words::owed(ended.exit).filter(|_| self.global.json) {
             output::result(&owed.to_string());
         }

@@ -248,10 +248,10 @@ impl Forkserver {
             if let Some(answer) = runs.remove(run).and_then(|waiting| waiting.answer) {
                 let _ = answer.send(Answer::Refused { why, stale: said["stale"] == true });
             }
-        } else if let Some(code) = said["code"].as_i64() {
-            if let Some(tell) = runs.remove(run).and_then(|waiting| waiting.code) {
-                let _ = tell.send(i32::try_from(code).unwrap_or(-1));
-            }
+        } else if let Some(code) = said["code"].as_i64()
+            && let Some(tell) = runs.remove(run).and_then(|waiting| waiting.code)
+        {
+            let _ = tell.send(i32::try_from(code).unwrap_or(-1));
         }
         drop(runs);
         if let Some(why) = text("cold") {

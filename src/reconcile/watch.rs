@@ -44,8 +44,8 @@ impl Waker {
     }
 }
 
-/// How a turn of the loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a turn of the loop ended; of several in one turn the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
     /// What should be is, or only another commit can help: there is time until the interval is over.
     Settled,

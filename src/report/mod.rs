@@ -8,6 +8,7 @@ pub mod github;
 mod leaves;
 pub mod markdown;
 pub mod metrics;
+pub mod overview;
 pub mod page;
 pub mod sarif;
 pub mod schema;

@@ -13,7 +13,8 @@ use super::text::printable;
 use crate::render::jinja;
 
 const TEMPLATE: &str = include_str!("../../templates/status.html.j2");
-const STYLE: &str = include_str!("../../templates/status.css");
+/// How our pages look.
+pub(super) const STYLE: &str = include_str!("../../templates/status.css");
 const SCRIPT: &str = include_str!("../../templates/status.js");
 
 /// So many changes are told of one pass, and so many of them at first sight.
@@ -218,7 +219,7 @@ fn pass(pass: &Value) -> Value {
     })
 }
 
-fn words(state: &str) -> &str {
+pub(super) fn words(state: &str) -> &str {
     match state {
         "in_sync" => "in sync",
         "partly" => "partly applied",
@@ -241,7 +242,7 @@ fn icon(state: &str) -> String {
     )
 }
 
-fn tone(state: &str) -> &'static str {
+pub(super) fn tone(state: &str) -> &'static str {
     match state {
         "in_sync" => "good",
         "failed" | "invalid" | "partly" => "bad",
@@ -249,7 +250,7 @@ fn tone(state: &str) -> &'static str {
     }
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map(|text| text.lines().map(printable).collect::<Vec<_>>().join("\n")).unwrap_or_default()
 }
 

@@ -62,6 +62,7 @@ mod second_pass;
 mod secrets;
 mod serve;
 mod settings;
+mod several;
 mod signals;
 mod signed;
 mod source;

@@ -7,6 +7,7 @@
 //! | `GET /events` | server-sent events: one whenever the page changes |
 //! | `GET /healthz`, `GET /readyz` | whether the process lives; whether the last pass went well |
 //! | `GET /metrics` | for Prometheus |
+//! | `GET /env/NAME/…` | of several environments one: page, `status.json`, `events` |
 //! | `POST /webhook` | look again, signed by a forge |
 //! | `POST /reconcile`, `/suspend`, `/resume` | with the bearer token |
 
@@ -14,6 +15,7 @@ mod board;
 mod hooks;
 mod metrics;
 mod objects;
+mod several;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
@@ -31,13 +33,14 @@ use axum::routing::{get, post};
 use axum::{Router, serve};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use board::{Board, Noted, Verdict};
 
 use super::watch::Waker;
-use crate::report::page;
+use crate::report::{overview, page};
 use hooks::{Delivery, Hooks};
 
 /// No webhook has a larger body, in bytes.
@@ -55,7 +58,8 @@ pub struct Keys {
 }
 
 struct House {
-    board: Board,
+    /// By environment; one without a name if there is one only.
+    boards: Vec<(String, Board)>,
     waker: Waker,
     token: Option<String>,
     hooks: Option<Hooks>,
@@ -66,15 +70,20 @@ struct House {
 }
 
 /// Serves until dropped.
-pub async fn run(listener: TcpListener, board: Board, waker: Waker, keys: Keys) {
+///
+/// Of several boards each has the name of its environment, and its own page below `/env/NAME/`.
+pub async fn run(listener: TcpListener, boards: Vec<(String, Board)>, waker: Waker, keys: Keys) {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let hooks = keys.webhook_secret.as_deref().map(Hooks::new);
-    let house = House { board, waker, token: keys.token, hooks, listeners: AtomicUsize::new(0), loopback };
+    let house = House { boards, waker, token: keys.token, hooks, listeners: AtomicUsize::new(0), loopback };
     let house = Arc::new(house);
     let router = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status))
         .route("/events", get(events))
+        .route("/env/{name}/", get(page_of))
+        .route("/env/{name}/status.json", get(status_of))
+        .route("/env/{name}/events", get(events_of))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics_text))
@@ -116,15 +125,41 @@ fn is_local(host: &str) -> bool {
 
 async fn status_page(State(house): Our) -> Response {
     let policy = [(CONTENT_SECURITY_POLICY, page::policy())];
-    (policy, Html(page::status(&house.board.to_json()))).into_response()
+    let page = match house.boards.as_slice() {
+        [(_, board)] => page::status(&board.to_json()),
+        several => overview::overview(&statuses(several).collect::<Vec<_>>()),
+    };
+    (policy, Html(page)).into_response()
+}
+
+fn statuses(boards: &[(String, Board)]) -> impl Iterator<Item = (String, Value)> {
+    boards.iter().map(|(name, board)| (name.clone(), board.to_json()))
 }
 
 async fn status(State(house): Our) -> Response {
-    Json(house.board.to_json()).into_response()
+    match house.boards.as_slice() {
+        [(_, board)] => Json(board.to_json()).into_response(),
+        several => Json(json!({"environments": statuses(several).collect::<serde_json::Map<_, _>>()})).into_response(),
+    }
 }
 
+async fn page_of(State(house): Our, Path(name): Path<String>) -> Response {
+    let policy = [(CONTENT_SECURITY_POLICY, page::policy())];
+    house.of(&name, |board| (policy, Html(page::status(&board.to_json()))).into_response())
+}
+
+async fn status_of(State(house): Our, Path(name): Path<String>) -> Response {
+    house.of(&name, |board| Json(board.to_json()).into_response())
+}
+
+async fn events_of(State(house): Our, Path(name): Path<String>) -> Response {
+    house.of(&name, |board| heard(&house, board))
+}
+
+/// Ready is who has everything as git says, everywhere.
 async fn readiness(State(house): Our) -> Response {
-    let verdict = house.board.look().verdict;
+    let verdicts = house.boards.iter().map(|(_, board)| board.look().verdict);
+    let verdict = verdicts.reduce(|all, one| if all == Some(Verdict::InSync) { one } else { all }).flatten();
     let code = match verdict {
         Some(Verdict::InSync) => StatusCode::OK,
         Some(Verdict::Partly | Verdict::Failed | Verdict::Invalid) | None => StatusCode::SERVICE_UNAVAILABLE,
@@ -133,15 +168,32 @@ async fn readiness(State(house): Our) -> Response {
 }
 
 async fn metrics_text(State(house): Our) -> Response {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::text(&house.board)).into_response()
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics_of(&house.boards)).into_response()
+}
+
+fn metrics_of(boards: &[(String, Board)]) -> String {
+    match boards {
+        [(_, board)] => metrics::text(board),
+        several => {
+            let texts: Vec<_> = several.iter().map(|(name, board)| (name.clone(), metrics::text(board))).collect();
+            several::merged(&texts)
+        }
+    }
 }
 
 /// One event whenever the board changes.
 async fn events(State(house): Our) -> Response {
-    let Some(place) = Place::take(&house) else {
+    match house.boards.as_slice() {
+        [(_, board)] => heard(&house, board),
+        _ => (StatusCode::NOT_FOUND, "each environment has its own: /env/NAME/events\n").into_response(),
+    }
+}
+
+fn heard(house: &Arc<House>, board: &Board) -> Response {
+    let Some(place) = Place::take(house) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many are listening\n").into_response();
     };
-    Sse::new(stream(house.board.listen(), place)).keep_alive(KeepAlive::default()).into_response()
+    Sse::new(stream(board.listen(), place)).keep_alive(KeepAlive::default()).into_response()
 }
 
 fn stream(changes: watch::Receiver<u64>, place: Place) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -174,21 +226,21 @@ async fn webhook(State(house): Our, headers: HeaderMap, body: Body) -> Response 
         return (StatusCode::NOT_FOUND, "webhooks are taken only where a secret for them was given\n").into_response();
     };
     let Ok(Ok(body)) = tokio::time::timeout(Duration::from_secs(30), to_bytes(body, LARGEST_WEBHOOK)).await else {
-        house.board.count_webhook("too_large");
+        house.count_webhook("too_large");
         return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or never ends\n").into_response();
     };
     match hooks.judge(&headers, &body) {
         Delivery::Good => {
-            house.board.count_webhook("accepted");
+            house.count_webhook("accepted");
             house.waker.wake();
             (StatusCode::ACCEPTED, "looking again\n").into_response()
         }
         Delivery::Replayed => {
-            house.board.count_webhook("replayed");
+            house.count_webhook("replayed");
             (StatusCode::OK, "this was here before\n").into_response()
         }
         Delivery::Forged => {
-            house.board.count_webhook("forged");
+            house.count_webhook("forged");
             (StatusCode::UNAUTHORIZED, "the signature does not fit\n").into_response()
         }
     }
@@ -199,18 +251,34 @@ async fn reconcile(State(house): Our, headers: HeaderMap) -> Response {
 }
 
 async fn suspend(State(house): Our, headers: HeaderMap) -> Response {
-    house.act(&headers, || house.board.suspend(true), "suspended\n")
+    house.act(&headers, || house.suspend(true), "suspended\n")
 }
 
 async fn resume(State(house): Our, headers: HeaderMap) -> Response {
     let resume = || {
-        house.board.suspend(false);
+        house.suspend(false);
         house.waker.wake();
     };
     house.act(&headers, resume, "resumed\n")
 }
 
 impl House {
+    /// Something about one of several environments.
+    fn of(&self, name: &str, answer: impl FnOnce(&Board) -> Response) -> Response {
+        match self.boards.iter().find(|(known, _)| known == name) {
+            Some((_, board)) if self.boards.len() > 1 => answer(board),
+            Some(_) | None => (StatusCode::NOT_FOUND, "there is no such environment here\n").into_response(),
+        }
+    }
+
+    fn suspend(&self, suspended: bool) {
+        self.boards.iter().for_each(|(_, board)| board.suspend(suspended));
+    }
+
+    fn count_webhook(&self, result: &'static str) {
+        self.boards.iter().for_each(|(_, board)| board.count_webhook(result));
+    }
+
     fn act(&self, headers: &HeaderMap, act: impl FnOnce(), done: &'static str) -> Response {
         let Some(token) = &self.token else {
             return (StatusCode::FORBIDDEN, "nobody may act: no token was given\n").into_response();

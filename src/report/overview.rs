@@ -1,0 +1,52 @@
+//! The page of several environments: how each stands, and where its own page is.
+
+use serde_json::{Value, json};
+
+use super::page::{self, text, tone, words};
+use super::text::{printable, short};
+use crate::render::jinja;
+
+const TEMPLATE: &str = include_str!("../../templates/overview.html.j2");
+
+/// The page of some environments by name, each with its status as [`page::status`] takes it. That of one lies at
+/// `env/NAME/`.
+pub fn overview(all: &[(String, Value)]) -> String {
+    let good = all.iter().all(|(_, status)| tone(&text(&status["state"])) == "good");
+    let rows: Vec<Value> = all.iter().map(|(name, status)| row(name, status)).collect();
+    let context = json!({"style": page::STYLE, "mark": if good { "✓" } else { "!" }, "rows": rows});
+    jinja::render("overview.html", TEMPLATE, &context).unwrap_or_else(|error| {
+        format!("<!doctype html><title>reconcile</title><p>the page could not be made: {error}")
+    })
+}
+
+fn row(name: &str, status: &Value) -> Value {
+    let (report, state) = (&status["report"], text(&status["state"]));
+    let last = &status["history"][0];
+    json!({
+        "name": printable(name),
+        "link": percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string(),
+        "scope": text(&report["scope"]),
+        "state": words(&state),
+        "tone": tone(&state),
+        "suspended": status["suspended"],
+        "commit": report["source"]["commit"].as_str().map(short),
+        "at": text(&last["at"]),
+        "summary": text(&last["summary"]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_environment_has_a_row_and_nothing_breaks_out_of_it() {
+        let hostile =
+            json!({"state": "failed", "report": {"scope": "<script>x</script>"}, "history": [{"summary": "a & b"}]});
+        let good = json!({"state": "in_sync", "report": {"scope": "shop@test", "source": {"commit": "3f2c1a9d0"}}});
+        let page = overview(&[("test".to_owned(), good), ("\"><b>".to_owned(), hostile)]);
+        assert!(page.contains("href=\"env/test/\"") && page.contains("3f2c1a9<"), "{page}");
+        assert!(!page.contains("<script>") && !page.contains("\"><b>") && page.contains("a &amp; b"), "{page}");
+        assert!(page.contains("<title>! "), "{page}");
+    }
+}
