@@ -65,6 +65,7 @@ mod settings;
 mod several;
 mod signals;
 mod signed;
+mod soak;
 mod source;
 mod status;
 mod steps;

@@ -49,7 +49,11 @@ pub struct Answer {
 
 impl Served {
     pub fn start(project: &Project, args: &[&str]) -> Served {
-        let mut watcher = Watcher::start(project, &[&["--listen", "127.0.0.1:0", "--interval", "1h"], args].concat());
+        let mut all = [&["--listen", "127.0.0.1:0"], args].concat();
+        if !args.contains(&"--interval") {
+            all.extend(["--interval", "1h"]);
+        }
+        let mut watcher = Watcher::start(project, &all);
         let line = watcher.says("the status page is at");
         let address = line.rsplit("http://").next().unwrap().trim_end_matches('/').to_owned();
         Served { watcher, address }
