@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not every benchmark uses everything")]
 
 pub mod cost;
+pub mod looped;
 pub mod project;
 pub mod raw;
 pub mod table;
