@@ -748,6 +748,9 @@ pub struct WorkerStartArgs {
     /// Keep up to N Pythons that have imported Prefect, one for each environment, and fork them for runs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub warm: Option<u32>,
+    /// Keep a mirror of each repository that `git_clone` steps clone, in RECONCILE_CACHE_DIR
+    #[arg(long)]
+    pub git_cache: bool,
     /// How much memory a run may have, such as 512M or 2G; needs control groups of version 2
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub memory_limit: Option<u64>,
@@ -807,6 +810,7 @@ impl WorkerStartArgs {
             limit: None,
             prefetch_seconds: None,
             warm: None,
+            git_cache: false,
             memory_limit: None,
             time_limit: None,
             run_once: false,

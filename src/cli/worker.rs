@@ -17,7 +17,7 @@ use crate::python::candidates;
 use crate::reconcile::stop;
 use crate::report::text::printable;
 use crate::settings::WorkerSettings;
-use crate::worker::{self, Options, Summary, WorkerError};
+use crate::worker::{self, GitCache, Options, Summary, WorkerError};
 
 /// Runs one of the commands about workers.
 pub async fn run(global: &Global, command: WorkerCommand, stop: CancellationToken) -> Exit {
@@ -108,6 +108,7 @@ fn options(args: &WorkerStartArgs, name: String, settings: WorkerSettings, say: 
         create_pool: !args.no_create_pool_if_not_found,
         drain: args.drain_timeout,
         time_limit: args.time_limit,
+        git_cache: if args.git_cache { Some(git_cache()?) } else { None },
         logs_to_api: settings.logs_to_api,
         journal: crate::local::cache_dir(|name| std::env::var(name).ok()).join("worker"),
         health: None,
@@ -115,6 +116,12 @@ fn options(args: &WorkerStartArgs, name: String, settings: WorkerSettings, say: 
         settings: settings.explicit,
         say,
     })
+}
+
+fn git_cache() -> Result<GitCache, Exit> {
+    let mirrors = crate::local::cache_dir(|name| std::env::var(name).ok()).join("git");
+    let path = std::env::var("PATH").unwrap_or_default();
+    GitCache::new(&mirrors, &path).map_err(|error| failed(&format!("nothing can be cached for `git`: {error}")))
 }
 
 fn template(path: &Path) -> Result<Value, Exit> {

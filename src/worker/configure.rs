@@ -56,6 +56,7 @@ pub(super) async fn job(worker: &Worker, relatives: &Relatives) -> Result<JobSpe
         config: configuration.rest.into_iter().collect(),
     };
     job.ready = super::ready::code(worker, &relatives.deployment, &job);
+    super::git_cache::put(worker, &relatives.deployment, &mut job);
     Ok(job)
 }
 

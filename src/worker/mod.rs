@@ -15,6 +15,7 @@ mod configure;
 mod error;
 mod events;
 mod flights;
+mod git_cache;
 mod health;
 mod journal;
 mod listen;
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use error::WorkerError;
+pub use git_cache::GitCache;
 pub use options::Options;
 
 use crate::api::Api;

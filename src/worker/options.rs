@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use super::git_cache::GitCache;
 use crate::infra::Say;
 use crate::model::Secret;
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub drain: Duration,
     /// So long a run may take.
     pub time_limit: Option<Duration>,
+    /// What spares clones of pull steps the way to the remote.
+    pub git_cache: Option<GitCache>,
     /// Whether what it has to say about runs is stored among their logs.
     pub logs_to_api: bool,
     /// Where it keeps note of the runs it has.

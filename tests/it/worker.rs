@@ -3,6 +3,7 @@
 mod chaos;
 mod compare;
 mod ends;
+mod git;
 mod limits;
 mod lives;
 mod setups;
