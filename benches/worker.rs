@@ -96,7 +96,7 @@ fn main() {
 }
 
 fn measured(whose: Whose, amounts: &Amounts, wanted: &dyn Fn(&str) -> bool) -> Figures {
-    let site = Site::beside(&whose.name().replace([' ', '-'], ""));
+    let site = Site::beside(&format!("bench-{}", whose.name().replace([' ', '-'], "")));
     let proxy = Proxy::in_front_of(&server().url);
     let mut figures = Figures::default();
     if wanted("start") {
