@@ -710,8 +710,8 @@ pub enum WorkerCommand {
         reconcile worker start -p default --run-once               take what is due, wait for its end, exit\n  \
         reconcile worker start -p default --python .venv/bin/python --with-healthcheck\n  \
         reconcile worker start -p default --warm 1                 fork runs from a Python that has imported Prefect\n\n\
-        Pools of the type `process` are served. Runs use the Python of --python, of the active virtual environment, of\n\
-        .venv, or python3; it has to have Prefect.")]
+        Pools of the types `process` and `docker` are served. Processes use the Python of --python, of the active\n\
+        virtual environment, of .venv, or python3; it has to have Prefect. Containers run on the engine of DOCKER_HOST.")]
     Start(Box<WorkerStartArgs>),
     /// Show the workers of a pool, and the runs they have
     #[command(
@@ -736,7 +736,7 @@ pub struct WorkerStartArgs {
     /// What the worker is called; workers of one name are one worker to the server
     #[arg(long, short = 'n', value_name = "NAME", value_parser = worker_name)]
     pub name: Option<String>,
-    /// The type of the worker [default: what the pool has; `process` for a pool that is made]
+    /// The type of the worker, `process` or `docker` [default: what the pool has; `process` for a pool that is made]
     #[arg(long = "type", short = 't', value_name = "TYPE")]
     pub kind: Option<String>,
     /// How many runs it may have at once

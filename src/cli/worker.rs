@@ -11,12 +11,13 @@ use super::args::{Global, WorkerCommand, WorkerStartArgs};
 use super::exit::{Exit, failed, wrong_usage};
 use super::{connect, output, worker_status};
 use crate::api::Api;
-use crate::infra::{Cgroups, Control, Process, Python, Say, Warm};
+use crate::infra::{Cgroups, Control, Docker, InfraError, Infrastructure, Process, Python, Say, Warm};
 use crate::model::Secret;
 use crate::python::candidates;
 use crate::reconcile::stop;
 use crate::report::text::printable;
 use crate::settings::WorkerSettings;
+use crate::steps::words;
 use crate::worker::{self, GitCache, Options, Summary, WorkerError};
 
 /// Runs one of the commands about workers.
@@ -58,21 +59,35 @@ pub async fn serve(
         output::help(&error.help());
         Exit::Failed
     })?;
-    let name = args.name.clone().unwrap_or_else(|| format!("ProcessWorker {}", uuid::Uuid::new_v4()));
+    let health = settings.health.clone();
+    let mut options = options(args, settings, say)?;
+    // The pool says of which type the worker is, and so what it is called if nobody says.
+    let nobody = Api::connect(connection.clone()).map_err(|error| refused(&error.into()))?;
+    let (pool, kind) = worker::find(&nobody, &options, &stop).await.map_err(|error| refused(&error))?;
+    let name = args.name.clone().unwrap_or_else(|| named(&kind));
+    options.name.clone_from(&name);
+    options.kind = Some(kind.clone());
     connection.headers.insert("X-Prefect-Worker-Name".to_owned(), Secret::text(name.trim()));
     let api = Api::connect(connection).map_err(|error| refused(&error.into()))?;
-    let health = settings.health.clone();
-    let mut options = options(args, name.clone(), settings, say)?;
     if args.with_healthcheck {
         let (host, port) = health;
         let listening = tokio::net::TcpListener::bind((host.as_str(), port)).await;
         options.health =
             Some(listening.map_err(|error| failed(&format!("nothing can listen on {host}:{port}: {error}")))?);
     }
-    let place = Arc::new(process(global, args, &options).await?);
+    let place: Arc<dyn Infrastructure> = match kind.as_str() {
+        "docker" => Arc::new(docker(global, args, &options, &stop).await?),
+        _ => Arc::new(process(global, args, &options).await?),
+    };
     // From here on it may have runs: a stop waits until they are drained.
     let _writing = stop::writing().map_err(|_| Exit::Interrupted)?;
-    worker::run(api, options, place, stop).await.map(|summary| (name, summary)).map_err(|error| refused(&error))
+    Ok((name, worker::run(api, options, pool, place, stop).await))
+}
+
+/// What a worker of a type is called if nobody says: as Prefect's class for it, and like no other.
+fn named(kind: &str) -> String {
+    let class = if kind == "docker" { "DockerWorker" } else { "ProcessWorker" };
+    format!("{class} {}", uuid::Uuid::new_v4())
 }
 
 fn refused(error: &WorkerError) -> Exit {
@@ -88,13 +103,13 @@ fn refused(error: &WorkerError) -> Exit {
     }
 }
 
-fn options(args: &WorkerStartArgs, name: String, settings: WorkerSettings, say: Say) -> Result<Options, Exit> {
+fn options(args: &WorkerStartArgs, settings: WorkerSettings, say: Say) -> Result<Options, Exit> {
     if args.install_policy.is_some() {
         output::say("note: `--install-policy` changes nothing: no type of worker has to be installed");
     }
     Ok(Options {
         pool: args.pool.clone(),
-        name,
+        name: args.name.clone().unwrap_or_default(),
         queues: args.queues.clone(),
         kind: args.kind.clone(),
         limit: args.limit.and_then(|limit| usize::try_from(limit).ok()),
@@ -162,6 +177,61 @@ fn groups(limit: Option<u64>) -> Result<Option<Cgroups>, Exit> {
         );
         Exit::Failed
     })
+}
+
+/// A place for containers. An engine that is away is no reason to end: it may come.
+async fn docker(
+    global: &Global,
+    args: &WorkerStartArgs,
+    options: &Options,
+    stop: &CancellationToken,
+) -> Result<Docker, Exit> {
+    const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+    of_processes(args)?;
+    let mut told = false;
+    let docker = loop {
+        let say = options.say.clone();
+        match Docker::new(environment(), options.settings.clone(), words::split, global.json, say) {
+            Ok(docker) => break docker,
+            Err(InfraError::Away(why)) => {
+                if !std::mem::replace(&mut told, true) {
+                    (options.say)(&format!("{why}; waiting for it"));
+                }
+                stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.ok_or(Exit::Interrupted)?;
+            }
+            Err(error) => {
+                output::complain(&error.to_string());
+                output::help(
+                    "`DOCKER_HOST` says where it is, such as `unix:///var/run/docker.sock` or `tcp://host:2375`",
+                );
+                return Err(Exit::Failed);
+            }
+        }
+    };
+    match docker.greet().await {
+        Ok(engine) => (options.say)(&format!("Runs are containers of {engine}.")),
+        Err(error) => output::say(&format!("warning: {error}")),
+    }
+    Ok(docker)
+}
+
+/// Refuses options that only runs in processes can have: who asks for a limit must not get none.
+fn of_processes(args: &WorkerStartArgs) -> Result<(), Exit> {
+    let asked = [
+        (args.warm.is_some(), "--warm", "leave it out: an image brings its own Python"),
+        (args.memory_limit.is_some(), "--memory-limit", "set `mem_limit` among the job variables of the pool"),
+        (args.git_cache, "--git-cache", "leave it out: containers clone for themselves"),
+    ];
+    match asked.into_iter().find(|(is_asked, ..)| *is_asked) {
+        None => Ok(()),
+        Some((_, option, help)) => {
+            output::complain(&format!(
+                "`{option}` is for pools of the type `process`, and this one has the type `docker`"
+            ));
+            output::help(help);
+            Err(Exit::Failed)
+        }
+    }
 }
 
 /// The Python of runs: `--python`, the active virtual environment, `.venv`, `python3`.

@@ -8,6 +8,15 @@ pub enum InfraError {
     /// It could not be started.
     #[error("{0}")]
     Start(String),
+    /// It was given up before it had started.
+    #[error("its start was given up")]
+    Abandoned,
+    /// There is no container engine where one should be.
+    #[error("{0}")]
+    Engine(String),
+    /// It is not there yet.
+    #[error("{0}")]
+    Away(String),
     /// Nobody here knows it.
     #[error("the job of the run `{0}` is not known here")]
     Unknown(String),

@@ -397,9 +397,16 @@ impl Infrastructure for Process {
         self.job(run).ok().map(|job| job.trace.clone())
     }
 
-    fn search(&self, run: &str) -> Option<Trace> {
-        let process = Identity::of_run(run)?;
-        Some(Trace { handle: RunHandle(process.pid.to_string()), process: Some(process), workspace: None })
+    fn search<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Option<Trace>> {
+        async move {
+            let process = Identity::of_run(run)?;
+            Some(Trace { handle: RunHandle(process.pid.to_string()), process: Some(process), workspace: None })
+        }
+        .boxed()
+    }
+
+    fn lives<'a>(&'a self, trace: &'a Trace) -> BoxFuture<'a, bool> {
+        async { trace.process.as_ref().is_some_and(Identity::is_alive) }.boxed()
     }
 
     fn adopt(&self, run: &str, trace: &Trace) -> bool {

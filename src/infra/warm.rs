@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::Say;
 use super::forkserver::{Answer, Forkserver, News};
 use super::pid::Identity;
 use crate::model::Secret;
@@ -64,9 +65,6 @@ pub(super) struct Forked {
     /// Its exit code; nothing comes if its parent died.
     pub code: oneshot::Receiver<i32>,
 }
-
-/// Who is told what happens.
-pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Warm interpreters.
 pub struct Warm(Arc<House>);

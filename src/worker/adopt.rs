@@ -18,9 +18,9 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 
 /// A run that a dead worker left, and that is ours now.
 pub(super) struct Orphan {
-    entry: Entry,
-    held: Held,
-    cancel: CancellationToken,
+    pub entry: Entry,
+    pub held: Held,
+    pub cancel: CancellationToken,
 }
 
 /// What dead workers left of our pool's runs, but for those that we have ourselves.
@@ -30,7 +30,9 @@ pub(super) fn orphans(worker: &Worker) -> Vec<Orphan> {
         let cancel = worker.flights.board(&entry.run)?;
         Some(Orphan { entry, held, cancel })
     };
-    left.into_iter().filter_map(ours).collect()
+    let mut found: Vec<Orphan> = left.into_iter().filter_map(ours).collect();
+    found.append(&mut worker.strays());
+    found
 }
 
 /// Takes one through to its end. It has a place if there was one: it runs already.
@@ -68,9 +70,15 @@ async fn read(worker: &Worker, id: &str) -> Option<Value> {
 async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &CancellationToken) {
     let id = &entry.run;
     let kind = run["state"]["type"].as_str().unwrap_or_default();
-    let trace = entry.trace.clone().or_else(|| worker.place.search(id));
+    let trace = match &entry.trace {
+        Some(trace) => Some(trace.clone()),
+        None => worker.place.search(id).await,
+    };
     // One that waits to try again, or is paused, may wait in its process.
-    let lives = trace.as_ref().and_then(|trace| trace.process.as_ref()).is_some_and(|process| process.is_alive());
+    let lives = match &trace {
+        Some(trace) => worker.place.lives(trace).await,
+        None => false,
+    };
     let goes_on = matches!(kind, "PENDING" | "RUNNING" | "CANCELLING") || (lives && !report::is_final(run));
     if !goes_on {
         return;
@@ -85,6 +93,7 @@ async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &Cancell
     };
     if worker.place.adopt(id, &trace) {
         worker.say(&format!("Adopted flow run '{id}', whose worker died"));
+        let _ = worker.api.label_run(id, &supervise::labels(worker)).await;
         if told.is_none() {
             let _ = worker.api.set_infrastructure(id, &trace.handle.0).await;
         }

@@ -115,7 +115,7 @@ fn hello(worker: &Worker, consumer: &str) -> Value {
         "handled_cleanup_kinds": [],
         "max_cleanup_concurrency": 0,
         "create_pool_if_not_found": worker.options.create_pool,
-        "default_base_job_template": pool::template(&worker.options),
+        "default_base_job_template": pool::template(&worker.options, pool::kind(&worker.options)),
         "worker_metadata": null,
     });
     frame("worker.hello.v1", &payload)

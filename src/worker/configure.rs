@@ -44,7 +44,8 @@ pub(super) async fn job(worker: &Worker, relatives: &Relatives) -> Result<JobSpe
         version: VERSION.to_owned(),
     };
     let command = configuration.command.take();
-    configuration.prepare(&sealed(&worker.options.settings), &about).map_err(said)?;
+    let settings = worker.place.settings_for(&configuration, &worker.options.settings);
+    configuration.prepare(&sealed(&settings), &about).map_err(said)?;
     let command = command.map(|line| words::split(&line)).transpose().map_err(|error| format!("`command`: {error}"))?;
     let mut job = JobSpec {
         run: relatives.run["id"].as_str().unwrap_or_default().to_owned(),
@@ -55,8 +56,10 @@ pub(super) async fn job(worker: &Worker, relatives: &Relatives) -> Result<JobSpe
         ready: None,
         config: configuration.rest.into_iter().collect(),
     };
-    job.ready = super::ready::code(worker, &relatives.deployment, &job);
-    super::git_cache::put(worker, &relatives.deployment, &mut job);
+    if !worker.place.is_remote() {
+        job.ready = super::ready::code(worker, &relatives.deployment, &job);
+        super::git_cache::put(worker, &relatives.deployment, &mut job);
+    }
     Ok(job)
 }
 

@@ -44,7 +44,9 @@ impl WorkerError {
             }
             WorkerError::NeedsNone { .. } => "just run its deployments".to_owned(),
             WorkerError::Foreign { kind, .. } => {
-                format!("start `prefect worker start --type {kind}` for it, or name a pool of the type `process`")
+                format!(
+                    "start `prefect worker start --type {kind}` for it, or name a pool of the type `process` or `docker`"
+                )
             }
             WorkerError::Stopped => "start it again when the API is there".to_owned(),
         }

@@ -1,6 +1,6 @@
 //! `Events`: what the worker tells the server's event log. Losing one never hurts a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::Worker;
 use super::configure::Relatives;
 use super::patience::{Patience, REFUSED, about};
 use crate::api::{Socket, SocketError};
+use crate::infra::News;
 
 /// More are not kept while the server is away.
 const MOST: usize = 1000;
@@ -118,35 +119,51 @@ impl Worker {
         end: Option<(&str, i32)>,
         follows: Option<&str>,
     ) -> String {
-        let mut tags = BTreeSet::new();
-        let mut related = Vec::new();
-        let objects = [("deployment", &relatives.deployment), ("flow", &relatives.flow), ("flow-run", &relatives.run)];
-        for (kind, object) in objects.into_iter().filter(|(_, object)| object.is_object()) {
-            tags.extend(object["tags"].as_array().into_iter().flatten().filter_map(Value::as_str));
-            related.push(relative(kind, object));
-        }
-        if let (Some((handle, code)), Some(run)) = (end, related.last_mut()) {
+        let mut related = related(relatives);
+        let run = related.iter_mut().find(|one| one["prefect.resource.role"] == "flow-run");
+        if let (Some((handle, code)), Some(run)) = (end, run) {
             run["prefect.infrastructure.identifier"] = json!(handle);
             run["prefect.infrastructure.status-code"] = json!(code.to_string());
         }
-        let tag =
-            |tag: &str| json!({"prefect.resource.id": format!("prefect.tag.{tag}"), "prefect.resource.role": "tag"});
-        related.extend(tags.into_iter().map(tag));
         self.emit(name, related, follows)
     }
 
     fn emit(&self, name: &str, mut related: Vec<Value>, follows: Option<&str>) -> String {
-        let pool = self.pool();
-        related.push(relative("work-pool", &pool));
-        let kind = pool["type"].as_str().unwrap_or_default();
+        related.push(relative("work-pool", &self.pool()));
         self.send_event(json!({
             "event": name,
-            "resource": {
-                "prefect.resource.id": format!("prefect.worker.{kind}.{}", slug(&self.name)),
-                "prefect.resource.name": self.name,
-                "prefect.version": super::configure::VERSION,
-                "prefect.worker-type": kind,
-            },
+            "resource": self.resource(),
+            "related": related,
+            "payload": {},
+            "follows": follows,
+        }))
+    }
+
+    /// What events call this worker.
+    fn resource(&self) -> Value {
+        let pool = self.pool();
+        let kind = pool["type"].as_str().unwrap_or_default();
+        json!({
+            "prefect.resource.id": format!("prefect.worker.{kind}.{}", slug(&self.name)),
+            "prefect.resource.name": self.name,
+            "prefect.version": super::configure::VERSION,
+            "prefect.worker-type": kind,
+        })
+    }
+
+    /// Tells what happened to a run's infrastructure; the id of the event.
+    fn tell_news(&self, news: &News, relatives: &Relatives, follows: Option<&str>) -> String {
+        let Some((id, name)) = &news.resource else {
+            return self.tell_of_run(&news.event, relatives, None, None);
+        };
+        let mut related = related(relatives);
+        related.push(relative("work-pool", &self.pool()));
+        let mut own = self.resource();
+        own["prefect.resource.role"] = json!("worker");
+        related.push(own);
+        self.send_event(json!({
+            "event": news.event,
+            "resource": {"prefect.resource.id": id, "prefect.resource.name": name},
             "related": related,
             "payload": {},
             "follows": follows,
@@ -163,6 +180,37 @@ impl Worker {
             self.events.open.fetch_add(1, Ordering::Relaxed);
         }
         id
+    }
+}
+
+/// A run's relatives, as events name them: deployment, flow, run, and the tags of all of them.
+fn related(relatives: &Relatives) -> Vec<Value> {
+    let mut tags = BTreeSet::new();
+    let mut related = Vec::new();
+    let objects = [("deployment", &relatives.deployment), ("flow", &relatives.flow), ("flow-run", &relatives.run)];
+    for (kind, object) in objects.into_iter().filter(|(_, object)| object.is_object()) {
+        tags.extend(object["tags"].as_array().into_iter().flatten().filter_map(Value::as_str));
+        related.push(relative(kind, object));
+    }
+    let tag = |tag: &str| json!({"prefect.resource.id": format!("prefect.tag.{tag}"), "prefect.resource.role": "tag"});
+    related.extend(tags.into_iter().map(tag));
+    related
+}
+
+/// Tells what happens to the infrastructure of runs, each event with the one before it.
+pub(super) async fn keep_telling_news(worker: Arc<Worker>) {
+    let Some(mut news) = worker.place.news() else { return };
+    // The last news of a run can come when it is over.
+    let mut last: BTreeMap<String, (Arc<Relatives>, String)> = BTreeMap::new();
+    while let Some(news) = news.recv().await {
+        let before = last.remove(&news.run);
+        let relatives = worker.flights.relatives(&news.run);
+        let Some(relatives) = relatives.or_else(|| before.as_ref().map(|(relatives, _)| relatives.clone())) else {
+            continue;
+        };
+        let event = worker.tell_news(&news, &relatives, before.as_ref().map(|(_, event)| event.as_str()));
+        last.retain(|run, _| worker.flights.has(run));
+        last.insert(news.run, (relatives, event));
     }
 }
 

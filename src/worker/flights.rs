@@ -1,9 +1,11 @@
 //! `Flights`: the runs that this worker has, from before the claim to after the report.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+use super::configure::Relatives;
 
 /// The runs that this worker has, by id.
 #[derive(Default)]
@@ -14,6 +16,8 @@ struct Flight {
     cancel: CancellationToken,
     /// Whether something was to be told of it that the server has not taken.
     unheard: bool,
+    /// What the API says of it, once it is claimed.
+    relatives: Option<Arc<Relatives>>,
 }
 
 impl Flights {
@@ -31,6 +35,18 @@ impl Flights {
         let cancel = flight.cancel.clone();
         all.insert(run.to_owned(), flight);
         Some(cancel)
+    }
+
+    /// Notes what the API says of a run.
+    pub fn know(&self, run: &str, relatives: Arc<Relatives>) {
+        if let Some(flight) = self.all().get_mut(run) {
+            flight.relatives = Some(relatives);
+        }
+    }
+
+    /// What the API says of a run that was claimed here.
+    pub fn relatives(&self, run: &str) -> Option<Arc<Relatives>> {
+        self.all().get(run)?.relatives.clone()
     }
 
     /// The server did not take what was to be told of a run, and is not told again by this worker.
@@ -55,6 +71,11 @@ impl Flights {
         if let Some(flight) = self.all().get(run) {
             flight.cancel.cancel();
         }
+    }
+
+    /// Whether a run is here.
+    pub fn has(&self, run: &str) -> bool {
+        self.all().contains_key(run)
     }
 
     /// How many are here.

@@ -74,6 +74,17 @@ impl Journal {
         let entries = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
         entries.filter_map(|path| inherit(&path, api, pool)).collect()
     }
+
+    /// Whether a worker of this machine that lives has noted a run.
+    pub fn is_held(&self, run: &str) -> bool {
+        let Ok(listed) = fs::read_dir(&self.dir) else { return false };
+        let (run, paths) = (name(run), listed.filter_map(|entry| Some(entry.ok()?.path())));
+        let mut noted = paths.filter(|path| {
+            let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            file.strip_prefix(&run).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".json"))
+        });
+        noted.any(|path| File::open(path).is_ok_and(|file| file.try_lock().is_err()))
+    }
 }
 
 fn inherit(path: &Path, api: &str, pool: &str) -> Option<(Entry, Held)> {
@@ -128,7 +139,9 @@ mod tests {
         assert!(journal.orphans("a", "p").is_empty());
         let (one, two) = (journal.note(&entry("one")).expect("noted"), journal.note(&entry("two")).expect("noted"));
         assert!(journal.orphans("a", "p").is_empty());
+        assert!(journal.is_held("one") && !journal.is_held("on") && !journal.is_held("three"));
         drop(one);
+        assert!(!journal.is_held("one"));
         assert!(journal.orphans("a", "other").is_empty() && journal.orphans("b", "p").is_empty());
         let mut left = journal.orphans("a", "p");
         assert_eq!(left.len(), 1);

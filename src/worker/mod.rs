@@ -26,10 +26,11 @@ mod poll;
 mod pool;
 mod ready;
 mod report;
+mod strays;
 mod supervise;
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::WorkerError;
 pub use git_cache::GitCache;
 pub use options::Options;
+pub use pool::find;
 
 use crate::api::Api;
 use crate::infra::Infrastructure;
@@ -71,6 +73,8 @@ struct Worker {
     events: Events,
     journal: Journal,
     flights: Flights,
+    /// Runs of workers of other machines, to be taken over.
+    strays: Mutex<Vec<adopt::Orphan>>,
     counts: Counts,
     /// How many runs it may have at once.
     slots: Option<Arc<Semaphore>>,
@@ -102,22 +106,23 @@ impl Worker {
         *self.pool.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(pool);
     }
 
+    fn strays(&self) -> MutexGuard<'_, Vec<adopt::Orphan>> {
+        self.strays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn say(&self, text: &str) {
         (self.options.say)(text);
     }
 }
 
-/// Runs a worker until `stop`, or with `run_once` until everything that was due has ended.
-///
-/// # Errors
-/// If there is nothing to work for: a pool that cannot be served, a server that denies.
+/// Runs a worker for a pool that was found, until `stop`, or with `run_once` until everything that was due has ended.
 pub async fn run(
     api: Api,
     mut options: Options,
+    pool: Value,
     place: Arc<dyn Infrastructure>,
     stop: CancellationToken,
-) -> Result<Summary, WorkerError> {
-    let pool = pool::find(&api, &options, &stop).await?;
+) -> Summary {
     let (events, told) = Events::new();
     let health = options.health.take();
     let worker = Arc::new(Worker {
@@ -130,6 +135,7 @@ pub async fn run(
         begun: Instant::now(),
         polled: AtomicU64::new(0),
         flights: Flights::default(),
+        strays: Mutex::default(),
         counts: Counts::default(),
         slots: options.limit.map(|limit| Arc::new(Semaphore::new(limit))),
         wake: Notify::new(),
@@ -149,7 +155,7 @@ pub async fn run(
     tokio::join!(worker.logs.flush(), worker.events.flush());
     loops.end().await;
     worker.say(&format!("Worker '{}' stopped!", worker.name));
-    Ok(summary)
+    summary
 }
 
 /// The loops beside the one that polls. They end with this.
@@ -168,6 +174,8 @@ impl Loops {
         tasks.spawn(over.clone().run_until_cancelled_owned(cancel::keep_asking(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(logs::keep_sending(worker.clone())).map_to_unit());
         tasks.spawn(over.clone().run_until_cancelled_owned(events::keep_emitting(worker.clone(), told)).map_to_unit());
+        tasks.spawn(over.clone().run_until_cancelled_owned(strays::keep_looking(worker.clone())).map_to_unit());
+        tasks.spawn(over.clone().run_until_cancelled_owned(events::keep_telling_news(worker.clone())).map_to_unit());
         if let Some(listener) = health {
             let answering = health::keep_answering(worker.clone(), listener);
             tasks.spawn(over.clone().run_until_cancelled_owned(answering).map_to_unit());

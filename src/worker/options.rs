@@ -19,7 +19,7 @@ pub struct Options {
     pub name: String,
     /// The queues it takes runs from; none means all.
     pub queues: Vec<String>,
-    /// The type that the pool must have; none takes what the pool has.
+    /// The type of the worker; none takes what the pool has.
     pub kind: Option<String>,
     /// How many runs it may have at once.
     pub limit: Option<usize>,

@@ -176,7 +176,8 @@ impl Polling<'_> {
         }
         let ended = self.runs.len();
         if ended > 0 {
-            worker.say(&format!("Ending {ended} flow run(s)"));
+            let what = if worker.place.is_remote() { "Leaving" } else { "Ending" };
+            worker.say(&format!("{what} {ended} flow run(s)"));
             worker.ending.cancel();
             let _ = tokio::time::timeout(LAST, async { while self.runs.join_next().await.is_some() {} }).await;
         }

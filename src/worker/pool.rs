@@ -10,20 +10,21 @@ use tokio_util::sync::CancellationToken;
 use super::patience::{Patience, about};
 use super::{Options, Worker, WorkerError};
 use crate::api::{Api, ApiError};
+use crate::plan::resources::default_template;
 
-/// The type of a pool that is made here and of which nobody says another.
-const USUAL: &str = "process";
-/// What Prefect gives a pool of that type.
-const TEMPLATE: &str = include_str!("../../templates/pools/process.json");
+/// The types of pools that can be served; the first is that of a pool that is made here and of which nobody says
+/// another.
+const KINDS: [&str; 2] = ["process", "docker"];
 
 /// So long the workers' channel has to open before requests do its work.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// The pool as the server has it. One that does not exist is made; a server that does not answer is waited for.
+/// The pool as the server has it, and the type that its worker has to be of. One that does not exist is made; a server
+/// that does not answer is waited for.
 ///
 /// # Errors
 /// If this worker cannot serve it.
-pub(super) async fn find(api: &Api, options: &Options, stop: &CancellationToken) -> Result<Value, WorkerError> {
+pub async fn find(api: &Api, options: &Options, stop: &CancellationToken) -> Result<(Value, String), WorkerError> {
     let mut patience = Patience::default();
     loop {
         match look(api, options).await {
@@ -33,20 +34,20 @@ pub(super) async fn find(api: &Api, options: &Options, stop: &CancellationToken)
                 waited.ok_or(WorkerError::Stopped)?;
             }
             Err(error) => return Err(error),
-            Ok(pool) => {
+            Ok((pool, kind)) => {
                 if pool["is_paused"] == true {
                     (options.say)(&format!(
                         "The work pool '{}' is paused: nothing runs until it is resumed",
                         options.pool
                     ));
                 }
-                return Ok(pool);
+                return Ok((pool, kind));
             }
         }
     }
 }
 
-async fn look(api: &Api, options: &Options) -> Result<Value, WorkerError> {
+async fn look(api: &Api, options: &Options) -> Result<(Value, String), WorkerError> {
     let pool = match api.work_pool(&options.pool).await? {
         Some(pool) => pool,
         None if !options.create_pool => return Err(WorkerError::NoPool(options.pool.clone())),
@@ -65,33 +66,42 @@ async fn look(api: &Api, options: &Options) -> Result<Value, WorkerError> {
         Some(_) => {}
     }
     let kind = options.kind.clone().unwrap_or(kind);
-    if kind != USUAL {
+    if !KINDS.contains(&kind.as_str()) {
         return Err(WorkerError::Foreign { pool: options.pool.clone(), kind });
     }
-    Ok(fill_template(api, options, pool).await?)
+    Ok((fill_template(api, options, &kind, pool).await?, kind))
 }
 
 async fn make(api: &Api, options: &Options) -> Result<Value, WorkerError> {
-    let kind = options.kind.as_deref().unwrap_or(USUAL);
+    let kind = kind(options);
+    if !KINDS.contains(&kind) {
+        return Err(WorkerError::Foreign { pool: options.pool.clone(), kind: kind.to_owned() });
+    }
     (options.say)(&format!("Work pool '{}' does not exist: making it, of the type '{kind}'.", options.pool));
-    let body = json!({"name": options.pool, "type": kind, "base_job_template": template(options)});
+    let body = json!({"name": options.pool, "type": kind, "base_job_template": template(options, kind)});
     api.make_work_pool(&body).await?;
     api.work_pool(&options.pool).await?.ok_or_else(|| WorkerError::NoPool(options.pool.clone()))
 }
 
 /// Only an empty template is filled: one that is there is somebody's.
-async fn fill_template(api: &Api, options: &Options, mut pool: Value) -> Result<Value, ApiError> {
+async fn fill_template(api: &Api, options: &Options, kind: &str, mut pool: Value) -> Result<Value, ApiError> {
     let empty = pool["base_job_template"].as_object().is_none_or(serde_json::Map::is_empty);
     if empty {
-        let template = template(options);
+        let template = template(options, kind);
         api.set_template(&options.pool, &template).await?;
         pool["base_job_template"] = template;
     }
     Ok(pool)
 }
 
-pub(super) fn template(options: &Options) -> Value {
-    let usual = || serde_json::from_str(TEMPLATE).expect("our own templates are JSON");
+/// The type of a pool that is made.
+pub(super) fn kind(options: &Options) -> &str {
+    options.kind.as_deref().unwrap_or(KINDS[0])
+}
+
+/// The template of a pool that has none: the one that was given, or what Prefect gives pools of the type.
+pub(super) fn template(options: &Options, kind: &str) -> Value {
+    let usual = || default_template(kind).map_or_else(|| json!({}), |template| template.masked());
     options.template.clone().unwrap_or_else(usual)
 }
 

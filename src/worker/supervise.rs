@@ -16,7 +16,7 @@ use super::report::is_final;
 use crate::api::{Proposal, Verdict};
 use crate::infra::{HookKind, InfraError};
 use crate::model::job::{Meaning, meaning};
-use crate::model::{RunExit, RunHandle};
+use crate::model::{JobSpec, RunExit, RunHandle};
 
 /// So long a run that is cancelled may take to end by itself (Prefect's worker grants the same).
 const GRACE: Duration = Duration::from_secs(30);
@@ -42,7 +42,9 @@ pub(super) async fn fly(
 ) {
     let mut flight = Flight::begin(&worker, id.clone()).await;
     if let Some(relatives) = flight.claim(run).await {
-        if let Some(handle) = flight.launch(&relatives).await {
+        let relatives = Arc::new(relatives);
+        worker.flights.know(&id, relatives.clone());
+        if let Some(handle) = flight.launch(&relatives, &cancel).await {
             let event = worker.tell_of_run("prefect.worker.submitted-flow-run", &relatives, None, None);
             let name = relatives.run["name"].as_str().unwrap_or(&id);
             // A server that is slow to take in what the run is may take longer than the run: it is told all the same,
@@ -53,8 +55,10 @@ pub(super) async fn fly(
                 code
             };
             let ((), code) = tokio::join!(flight.introduce(name, &handle), attended);
-            let end = Some((handle.0.as_str(), code));
-            worker.tell_of_run("prefect.worker.executed-flow-run", &relatives, end, Some(&event));
+            if let Some(code) = code {
+                let end = Some((handle.0.as_str(), code));
+                worker.tell_of_run("prefect.worker.executed-flow-run", &relatives, end, Some(&event));
+            }
         }
         worker.place.forget(&id).await;
     }
@@ -139,7 +143,7 @@ impl<'a> Flight<'a> {
     }
 
     /// Starts the run's infrastructure; `None` if that failed and was reported.
-    async fn launch(&mut self, relatives: &Relatives) -> Option<RunHandle> {
+    async fn launch(&mut self, relatives: &Relatives, cancel: &CancellationToken) -> Option<RunHandle> {
         let (worker, id) = (self.worker, self.id.clone());
         let name = relatives.run["name"].as_str().unwrap_or(&id);
         let job = match configure::job(worker, relatives).await {
@@ -157,12 +161,30 @@ impl<'a> Flight<'a> {
         if let Err(error) = worker.api.propose(&id, &self.submitting).await {
             tracing::info!(run = id, %error, "the run is not shown as being submitted");
         }
-        let handle = match worker.place.start(&job).await {
+        let handle = match self.start(&job, cancel).await {
             Ok(handle) => handle,
+            Err(InfraError::Abandoned) if cancel.is_cancelled() => {
+                worker.cancelled(&id, "Flow run was cancelled successfully.").await;
+                return None;
+            }
+            Err(InfraError::Abandoned) => {
+                worker.crashed(&id, "Flow run was ended: its worker stopped.").await;
+                return None;
+            }
             Err(error) => {
                 let _ = worker.api.label_run(&id, &labels(worker)).await;
-                worker.log(&id, Level::Error, &format!("Flow run '{id}' could not start: {error}"));
-                worker.crashed(&id, &format!("Flow run could not start: {error}")).await;
+                let (logged, message) = match worker.place.is_remote() {
+                    true => (
+                        format!("Failed to submit flow run '{name}' to infrastructure. {error}"),
+                        format!("Failed to submit flow run to infrastructure: {error}"),
+                    ),
+                    false => (
+                        format!("Flow run '{id}' could not start: {error}"),
+                        format!("Flow run could not start: {error}"),
+                    ),
+                };
+                worker.log(&id, Level::Error, &logged);
+                worker.crashed(&id, &message).await;
                 return None;
             }
         };
@@ -171,6 +193,18 @@ impl<'a> Flight<'a> {
             ready::tell(worker, relatives, &id);
         }
         Some(handle)
+    }
+
+    /// Starts the job; that is given up if the run is to be cancelled, or if this worker ends.
+    async fn start(&self, job: &JobSpec, cancel: &CancellationToken) -> Result<RunHandle, InfraError> {
+        let mut starting = self.worker.place.start(job);
+        tokio::select! {
+            started = &mut starting => return started,
+            () = cancel.cancelled() => {}
+            () = self.worker.ending.cancelled() => {}
+        }
+        self.worker.place.abandon(&self.id);
+        starting.await
     }
 
     /// Tells the server what runs and where. One request after the other, while the process starts: a small database
@@ -190,7 +224,8 @@ impl<'a> Flight<'a> {
     }
 }
 
-fn labels(worker: &Worker) -> Value {
+/// What the server is told of who has a run.
+pub(super) fn labels(worker: &Worker) -> Value {
     let pool = worker.pool();
     json!({
         "prefect.worker.name": worker.name,
@@ -209,15 +244,15 @@ enum Turn {
 }
 
 /// Waits for the end of a run, or brings it about, and reports what the run cannot say itself. The code that its
-/// process is said to have ended with.
-pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken) -> i32 {
+/// process is said to have ended with; none if the run goes on without us.
+pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken) -> Option<i32> {
     let turn = tokio::select! {
         exit = worker.place.watch(id) => Turn::Ended(exit),
         () = cancel.cancelled() => Turn::Cancel,
         limit = late(worker) => Turn::Late(limit),
         () = worker.ending.cancelled() => Turn::Stop,
     };
-    match turn {
+    Some(match turn {
         Turn::Ended(Ok(exit)) => ended(worker, id, exit).await,
         Turn::Ended(Err(error)) => {
             worker.log(id, Level::Error, &format!("Lost flow run '{id}': {error}"));
@@ -231,6 +266,11 @@ pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken
             end_late(worker, id, limit).await;
             -15
         }
+        Turn::Stop if worker.place.is_remote() => {
+            // It stays in the journal, for the worker that comes next.
+            worker.flights.unheard(id);
+            return None;
+        }
         Turn::Stop => {
             if let Err(error) = worker.place.stop(id, LAST_GRACE).await {
                 tracing::warn!(run = id, %error, "the run could not be ended");
@@ -238,7 +278,7 @@ pub(super) async fn attend(worker: &Worker, id: &str, cancel: &CancellationToken
             report_lost(worker, id, "Flow run was ended: its worker stopped.").await;
             -15
         }
-    }
+    })
 }
 
 /// Waits until a run has taken longer than it may; for ever if it may take its time.
@@ -274,7 +314,8 @@ async fn ended(worker: &Worker, id: &str, exit: RunExit) -> i32 {
         RunExit { code: Some(code), .. } => code,
         RunExit { code: None, out_of_memory: true, .. } => KILLED,
         RunExit { code: None, .. } => {
-            report_lost(worker, id, "Flow run process ended while no worker watched it.").await;
+            let what = if worker.place.is_remote() { "container" } else { "process" };
+            report_lost(worker, id, &format!("Flow run {what} ended while no worker watched it.")).await;
             return 0;
         }
     };
@@ -282,7 +323,13 @@ async fn ended(worker: &Worker, id: &str, exit: RunExit) -> i32 {
         return code;
     }
     let meaning = if exit.out_of_memory { OUT_OF_MEMORY } else { meaning(code) };
-    let message = format!("Process exited with status code: {code}. {}", meaning.explanation);
+    let mut message = match worker.place.is_remote() {
+        true => format!("Flow run infrastructure exited with non-zero status code {code}. {}", meaning.explanation),
+        false => format!("Process exited with status code: {code}. {}", meaning.explanation),
+    };
+    if let Some(remark) = worker.place.remark(id) {
+        message = format!("{message} {remark}");
+    }
     let level = if meaning.expected { Level::Info } else { Level::Error };
     worker.log(id, level, &message);
     if worker.crashed(id, &message).await {
@@ -309,7 +356,12 @@ async fn report_lost(worker: &Worker, id: &str, message: &str) {
 /// Ends a run that is to be cancelled.
 async fn end_cancelled(worker: &Worker, id: &str) {
     worker.log(id, Level::Info, &format!("Cancelling flow run '{id}'"));
-    if let Err(error) = worker.place.cancel(id, GRACE).await {
+    let ended = match worker.place.is_remote() && !has_begun(worker, id).await {
+        // Nothing is there yet that would hear of it.
+        true => worker.place.stop(id, GRACE).await,
+        false => worker.place.cancel(id, GRACE).await,
+    };
+    if let Err(error) = ended {
         tracing::warn!(run = id, %error, "the run could not be ended");
     }
     run_hooks(worker, HookKind::Cancellation, id, "CANCELLING").await;
@@ -317,6 +369,11 @@ async fn end_cancelled(worker: &Worker, id: &str) {
     if !matches!(worker.api.flow_run(id).await, Ok(Some(run)) if is_final(&run)) {
         worker.cancelled(id, "Flow run was cancelled successfully.").await;
     }
+}
+
+/// Whether a run was in the state Running once.
+async fn has_begun(worker: &Worker, id: &str) -> bool {
+    !matches!(worker.api.flow_run(id).await, Ok(Some(run)) if run["start_time"].is_null())
 }
 
 /// Has the flow's own hooks run, if the run is in the state they are for.

@@ -25,8 +25,8 @@ const PURE: usize = 2;
 /// and sends them.
 const REVEAL: [&str; 7] = ["model", "manifest", "render", "plan", "steps", "infra", "api"];
 
-/// Who may turn a whole value into true JSON: who compares it, and who sends it or hands it to a step.
-const REVEALED: [&str; 6] = ["model", "manifest", "render", "plan", "steps", "reconcile"];
+/// Who may turn a whole value into true JSON: who compares it, and who sends it or hands it to a step or a job.
+const REVEALED: [&str; 7] = ["model", "manifest", "render", "plan", "steps", "reconcile", "infra"];
 
 /// A room's floor.
 fn floor(room: &str) -> Option<usize> {

@@ -11,6 +11,7 @@ mod crash;
 mod crash_kinds;
 mod dev;
 mod diagnostics;
+mod docker_bodies;
 mod docs;
 mod drift;
 mod environments;

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod compare;
+mod docker;
 mod ends;
 mod git;
 mod limits;

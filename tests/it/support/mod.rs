@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod chaos;
+pub mod docker;
 pub mod fixture;
 pub mod forge;
 pub mod git_server;

@@ -41,17 +41,26 @@ pub fn server() -> &'static Server {
 impl Site {
     /// A new pool of the type process.
     pub fn new(pool: &str) -> Site {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Site { _turn: Some(turn), ..Site::beside(pool) }
+        Site::of_type(pool, "process")
     }
 
-    /// The same within a test that has one already.
+    /// A new pool of another type.
+    pub fn of_type(pool: &str, kind: &str) -> Site {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Site { _turn: Some(turn), ..Site::made(pool, kind) }
+    }
+
+    /// A pool of the type process, within a test that has one already.
     pub fn beside(pool: &str) -> Site {
+        Site::made(pool, "process")
+    }
+
+    fn made(pool: &str, kind: &str) -> Site {
         let url = &server().url;
         let project = Project::new().api(url).file("flows.py", include_str!("flows.py"));
         let http = Http::new(url);
-        http.post("/work_pools/", json!({"name": pool, "type": "process"}));
+        http.post("/work_pools/", json!({"name": pool, "type": kind}));
         Site { http, pool: pool.to_owned(), project, _turn: None }
     }
 

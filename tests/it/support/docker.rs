@@ -1,0 +1,238 @@
+//! `Engine`: a Docker Engine of the test process's own, gone with it, and an image that has nothing in it: containers
+//! see the directories of this machine that Python and its Prefect need.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::python;
+
+/// Runs the engine until its standard input ends, which is when the test process does, and removes its directory. The
+/// machine's network is left alone: no bridge, no rules.
+const KEEPER: &str = r#"
+dockerd --data-root "$1/data" --exec-root "$1/exec" -p "$1/pid" -H "unix://$1/docker.sock" --bridge=none \
+    --iptables=false --ip-forward=false --ip-masq=false --host-gateway-ip=127.0.0.1 --shutdown-timeout=1 \
+    >"$1/log" 2>&1 </dev/null &
+cat >/dev/null
+kill -TERM $!
+wait
+umount "$1"/exec/netns/* 2>/dev/null
+rm -rf "$1"
+"#;
+const PATIENCE: Duration = Duration::from_secs(120); // two seconds on an idle machine
+/// What the engine's image is called.
+pub const IMAGE: &str = "nothing:1";
+
+/// A running engine that listens on a socket in its directory only.
+#[derive(Debug)]
+pub struct Engine {
+    dir: PathBuf,
+    /// Its standard input is what keeps it alive.
+    _keeper: Child,
+}
+
+/// What this machine lacks for an engine.
+fn lacks() -> Option<String> {
+    let paths: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    let there = |program: &&str| !paths.iter().any(|dir| dir.join(program).is_file());
+    let missing: Vec<&str> = ["dockerd", "docker", "containerd", "runc", "tar"].into_iter().filter(there).collect();
+    let is_root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    match (missing.is_empty(), is_root) {
+        (true, true) => None,
+        (true, false) => Some("a Docker Engine needs root".to_owned()),
+        (false, _) => Some(format!("no Docker Engine: {} not found in PATH", missing.join(", "))),
+    }
+}
+
+impl Engine {
+    /// The one of this process; else why there is none.
+    pub fn shared() -> Result<&'static Engine, String> {
+        static SHARED: OnceLock<Result<Engine, String>> = OnceLock::new();
+        SHARED.get_or_init(Engine::start).as_ref().map_err(Clone::clone)
+    }
+
+    fn start() -> Result<Engine, String> {
+        if let Some(lacks) = lacks() {
+            return Err(lacks);
+        }
+        let dir = tempfile::tempdir().unwrap().keep(); // the keeper removes it
+        let mut keeper = Command::new("/bin/sh");
+        keeper.args(["-c", KEEPER, "keeper"]).arg(&dir).stdin(Stdio::piped()).current_dir("/");
+        let engine = Engine { _keeper: keeper.spawn().unwrap(), dir };
+        let began = Instant::now();
+        while !engine.command(&["version"]).output().unwrap().status.success() {
+            let log = fs::read_to_string(engine.dir.join("log")).unwrap_or_default();
+            if began.elapsed() > PATIENCE || log.contains("failed to start daemon") {
+                let last = log.lines().last().unwrap_or_default();
+                return Err(format!("a Docker Engine cannot be started here: {last}"));
+            }
+            sleep(Duration::from_millis(100));
+        }
+        engine.make_image();
+        Ok(engine)
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("docker.sock")
+    }
+
+    /// The same for `DOCKER_HOST`.
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Docker's command line.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut docker = Command::new("docker");
+        docker.args(args).env("DOCKER_HOST", self.host()).env("DOCKER_CONFIG", self.dir.join("client"));
+        docker
+    }
+
+    /// What Docker's command line prints.
+    #[track_caller]
+    pub fn docker(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// All that the engine knows of the containers of a run, the oldest first.
+    pub fn containers_of(&self, run: &str) -> Vec<Value> {
+        let label = format!("label=io.prefect.flow-run-id={run}");
+        let ids = self.docker(&["ps", "-aq", "--no-trunc", "--filter", &label]);
+        let inspect = |id: &str| serde_json::from_str::<Value>(&self.docker(&["inspect", id])).unwrap()[0].take();
+        let mut found: Vec<Value> = ids.lines().map(inspect).collect();
+        found.reverse();
+        found
+    }
+
+    /// An image with nothing in it.
+    fn make_image(&self) {
+        let tree = self.dir.join("tree");
+        fs::create_dir_all(tree.join("tmp")).unwrap();
+        self.import(&tree, IMAGE);
+    }
+
+    /// An image of a tree, and of the links that this machine has in its root.
+    fn import(&self, tree: &Path, name: &str) {
+        for entry in fs::read_dir("/").unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_symlink() {
+                let to = fs::read_link(entry.path()).unwrap();
+                std::os::unix::fs::symlink(to, tree.join(entry.file_name())).unwrap();
+            }
+        }
+        let path = format!("ENV PATH={}:/usr/local/bin:/usr/bin:/bin", python().parent().unwrap().display());
+        let mut tar = Command::new("tar");
+        let mut tar = tar.arg("-C").arg(tree).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut import = self.command(&["import", "--change", &path, "--change", "ENV HOME=/tmp", "-", name]);
+        let made = import.stdin(tar.stdout.take().unwrap()).output().unwrap();
+        assert!(tar.wait().unwrap().success() && made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+}
+
+/// Copies what Python and its Prefect need into a tree: two directories, libraries, and a shell for entrypoints.
+const COLLECT: &str = r#"
+set -e
+tree=$1 python=$2
+mkdir -p "$tree/tmp"
+base=$("$python" -I -c 'import sys; print(sys.base_prefix)')
+own=$("$python" -I -c 'import sys; print(sys.prefix)')
+cd /
+tar -c --exclude="${base#/}/lib/python3*/site-packages" --exclude='*/python3*/test' --exclude='*/python3*/config-*' \
+    --exclude=__pycache__ $(ls -d ${base#/}/bin/python3* ${base#/}/lib/*python3*) ${own#/} | tar -C "$tree" -x
+mkdir -p "$tree/usr/bin" "$tree/usr/share"
+cp /bin/sh "$tree/usr/bin/sh"
+[ ! -d /usr/share/zoneinfo ] || cp -r /usr/share/zoneinfo "$tree/usr/share/"
+{ find "$tree$base" "$tree$own" -name '*.so*' -type f; echo "$tree/usr/bin/sh"; echo "$base/bin/python3"; } |
+    xargs ldd 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/lib[^ ]*\) .*/\1/p' | sort -u |
+    while read -r library; do
+        case "$library" in "$tree"*) continue ;; esac
+        mkdir -p "$tree$(dirname "$(readlink -f "$(dirname "$library")")/x")"
+        cp -L "$library" "$tree$(readlink -f "$(dirname "$library")")/"
+    done
+"#;
+
+impl Engine {
+    /// An image with Python and its Prefect in it, under the name of Prefect's own.
+    pub fn make_prefect_image(&self, name: &str) {
+        let tree = self.dir.join("prefect");
+        let mut collect = Command::new("/bin/sh");
+        let made = collect.args(["-c", COLLECT, "collect"]).arg(&tree).arg(python()).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        self.import(&tree, name);
+        fs::remove_dir_all(&tree).unwrap();
+    }
+}
+
+/// The volumes that show containers what Python needs.
+pub fn volumes() -> Vec<Value> {
+    let ask = "import sys; print(sys.prefix); print(sys.base_prefix)";
+    let asked = Command::new(python()).args(["-I", "-c", ask]).output().unwrap();
+    let prefixes = String::from_utf8(asked.stdout).unwrap();
+    let heads = prefixes.lines().filter_map(|path| path.split('/').nth(1)).map(|head| format!("/{head}"));
+    let system = ["/usr", "/lib", "/lib64", "/bin", "/etc"].map(str::to_owned);
+    let mut all: Vec<String> = heads.chain(system).collect();
+    all.sort();
+    all.dedup();
+    let real = |path: &String| fs::symlink_metadata(Path::new(path)).is_ok_and(|found| found.is_dir());
+    all.iter().filter(|path| real(path)).map(|path| json!(format!("{path}:{path}:ro"))).collect()
+}
+
+/// A way to the engine over TCP that can be cut.
+#[derive(Debug)]
+pub struct Cable {
+    pub host: String,
+    cut: Arc<AtomicBool>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Cable {
+    /// A way to an engine's socket.
+    pub fn to(socket: PathBuf) -> Cable {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = format!("tcp://{}", listener.local_addr().unwrap());
+        let (cut, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let cable = Cable { host, cut: cut.clone(), open: open.clone() };
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let Ok(engine) = UnixStream::connect(&socket) else { continue };
+                if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                open.lock().unwrap().push(stream.try_clone().unwrap());
+                let (mut from, mut to) = (stream.try_clone().unwrap(), engine.try_clone().unwrap());
+                std::thread::spawn(move || pass(&mut from, &mut to, |to| to.shutdown(Shutdown::Write)));
+                let (mut from, mut to) = (engine, stream);
+                std::thread::spawn(move || pass(&mut from, &mut to, |to| to.shutdown(Shutdown::Write)));
+            }
+        });
+        cable
+    }
+
+    /// Cuts all connections; new ones are cut as well until it is mended.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.open.lock().unwrap().drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+    }
+
+    /// Lets connections through again.
+    pub fn mend(&self) {
+        self.cut.store(false, Ordering::SeqCst);
+    }
+}
+
+fn pass<T: Write>(from: &mut impl Read, to: &mut T, end: impl Fn(&T) -> std::io::Result<()>) {
+    let _ = std::io::copy(from, to);
+    let _ = end(to);
+}
