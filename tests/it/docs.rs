@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
+use crate::support::docker::Engine;
 use crate::support::project::{Output, Project};
 use crate::support::server::Server;
+use crate::support::skip;
 use crate::support::workspace::Workspace;
 
 /// A fenced block.
@@ -148,6 +150,18 @@ fn console_examples_do_what_they_say() {
         workspace.wipe();
         workspace.prepare(&[("local", serde_json::json!({"type": "process"}))], &[], &[]);
         let mut project = place_of(&path).api(&server.url).with_python();
+        if path.parent().is_some_and(|example| example.ends_with("worker-docker")) {
+            match Engine::shared() {
+                Ok(engine) => {
+                    engine.make_prefect_image("prefecthq/prefect:3.8.8-python3.12");
+                    project = project.env("DOCKER_HOST", &engine.host());
+                }
+                Err(why) => {
+                    skip::skipped(why);
+                    continue;
+                }
+            }
+        }
         for block in blocks(&path).iter().filter(|block| block.info == "console") {
             for (line, status, expected) in commands(block) {
                 if let Some((name, value)) = line.strip_prefix("export ").and_then(|line| line.split_once('=')) {
