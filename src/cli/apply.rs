@@ -311,11 +311,11 @@ async fn locked(
     }
     interrupted(&prepared.request.stop)?;
     let sent = send(global, prepared, &decided, builds, guard).await;
-    let applied = sent.applied.clone();
+    let (applied, stopped) = (sent.applied.clone(), sent.stopped);
     let ended = finish(global, args, prepared, &decided, sent);
-    // The lock is still ours: events come in the order of the passes.
+    // Unless it was lost, the lock is still ours: events come in the order of the passes.
     if let Some(report) = &ended.report {
-        event::tell(prepared, report, &applied).await;
+        event::tell(prepared, report, &applied, stopped).await;
     }
     Ok(ended)
 }

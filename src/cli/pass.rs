@@ -28,6 +28,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
         project: global.project.clone(),
         at: selecting.rev.clone().filter(|_| selecting.git.url.is_none()),
         cloned: false,
+        pinned: false,
         submodules: false,
         guarded: false,
         changed_since: selecting.changed_since.clone(),

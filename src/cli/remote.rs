@@ -85,6 +85,7 @@ pub async fn fetch(selecting: &Selecting, request: &mut Request, unsigned: Unsig
     let told = |error: SourceError| pass::failed(&PassError::Source(error));
     let signers = Signers::read(signers).map_err(|sentence| super::exit::failed(&sentence))?;
     let remote = Remote::new(url, wanted, subdir.as_deref().unwrap_or_default(), &cache, access).map_err(told)?;
+    let pinned = signers.is_some();
     let remote = if *submodules { remote.with_submodules() } else { remote }.signed_by(signers);
     let mut files = match patiently(&remote, request).await {
         Ok(files) => files,
@@ -101,7 +102,7 @@ pub async fn fetch(selecting: &Selecting, request: &mut Request, unsigned: Unsig
         return Err(Unfetched { exit: *exit, refused: Some(commit.clone()) });
     }
     request.path.clone_from(&files.dir);
-    (request.cloned, request.submodules) = (true, *submodules);
+    (request.cloned, request.pinned, request.submodules) = (true, pinned, *submodules);
     Ok(Files { refused: refused.map(|(_, commit)| commit), _files: Some(files) })
 }
 

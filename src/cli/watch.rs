@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -80,9 +81,7 @@ pub async fn run_and_tell(
     }
     let interval = args.interval.unwrap_or(INTERVAL);
     watch::run(interval, woken, &stop, async |retry| one_after_another(&mut all, retry).await).await;
-    for commit_status in all.into_iter().filter_map(|watching| watching.commit_status) {
-        commit_status.end().await;
-    }
+    join_all(all.into_iter().filter_map(|watching| watching.commit_status).map(CommitStatus::end)).await;
     Exit::Done
 }
 
@@ -258,7 +257,7 @@ impl Watching<'_> {
             scope: self.scope.clone().unwrap_or_else(|| "reconcile".to_owned()),
             state: verdict.word().to_owned(),
             before: before.map(|before| before.word().to_owned()),
-            commit: ended.report.as_ref().and_then(|report| report.source.commit.clone()),
+            commit: ended.refused.clone().or_else(|| ended.report.as_ref()?.source.commit.clone()),
             summary: words.to_owned(),
         };
         for target in self.targets.clone() {

@@ -25,11 +25,11 @@ const MOST_DEPLOYMENTS: usize = 70;
 const MOST_LISTED: usize = 100;
 
 /// Tells the API of a pass that changed something, unless reconcile.yaml says otherwise. That it cannot be told is no
-/// failure of the pass.
-pub async fn tell(pass: &Pass<'_>, report: &Report, applied: &Applied) {
+/// failure of the pass. `stopped`: it ended early, or the ledger does not know of it.
+pub async fn tell(pass: &Pass<'_>, report: &Report, applied: &Applied, stopped: bool) {
     let project = &pass.reading.project;
     let Some(api) = pass.api.filter(|_| project.events && project.ledger && report.tally().0 > 0) else { return };
-    let event = of(report, pass.request.env_name.as_deref(), applied);
+    let event = of(report, pass.request.env_name.as_deref(), applied, stopped);
     let told = tokio::time::timeout(PATIENCE, api.emit(&event)).await;
     match told {
         Ok(Ok(())) => {}
@@ -38,9 +38,9 @@ pub async fn tell(pass: &Pass<'_>, report: &Report, applied: &Applied) {
     }
 }
 
-fn of(report: &Report, environment: Option<&str>, applied: &Applied) -> Value {
+fn of(report: &Report, environment: Option<&str>, applied: &Applied, stopped: bool) -> Value {
     let (_, failed, skipped) = report.tally();
-    let whole = failed + skipped == 0;
+    let whole = !stopped && failed + skipped == 0;
     let mut resource = json!({
         "prefect.resource.id": format!("reconcile.scope.{}", report.scope),
         "prefect.resource.name": report.scope,
@@ -153,7 +153,7 @@ mod tests {
     fn it_names_what_is_in_and_no_more_than_the_server_takes() {
         let (mut report, applied) = report(250);
         report.outcomes.insert(Key::deployment("etl", "d000"), Outcome::Failed("no".to_owned()));
-        let event = of(&report, Some("prod"), &applied);
+        let event = of(&report, Some("prod"), &applied, false);
         let related = event["related"].as_array().expect("a list");
         assert_eq!(related.len(), MOST_DEPLOYMENTS + 1);
         assert_eq!(related[0]["prefect.resource.id"], "prefect.deployment.id1");

@@ -339,7 +339,7 @@ pub(super) fn clone_step(reading: &Reading) -> Option<Tree> {
     let git = reading.git.as_ref()?;
     let repository = version_info::without_credentials(git.remote_url.as_deref()?);
     let mut inputs = Map::from([("repository".to_owned(), Tree::text(repository))]);
-    let pinned = reading.cloned && git.branch == "HEAD";
+    let pinned = reading.cloned && (reading.pinned || git.branch == "HEAD");
     if reading.worktree.commit().is_some() || pinned {
         // The tip of a branch is not what is meant.
         inputs.insert("commit_sha".to_owned(), Tree::text(&git.commit));

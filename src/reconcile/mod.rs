@@ -73,6 +73,8 @@ pub struct Request {
     pub at: Option<String>,
     /// Whether the directory is that of a repository elsewhere, checked out in the cache: it means nothing to others.
     pub cloned: bool,
+    /// Whether only this commit may be used: a branch may be at another one when a run begins.
+    pub pinned: bool,
     /// Whether its submodules are checked out there: others need them as well.
     pub submodules: bool,
     /// Whether the files are a stranger's: then none that holds settings is read.
@@ -135,6 +137,7 @@ impl Request {
             project: self.project.clone(),
             at: self.at.clone(),
             cloned: self.cloned,
+            pinned: self.pinned,
             submodules: self.submodules,
             guarded: self.guarded,
             changed_since: self.changed_since.clone(),

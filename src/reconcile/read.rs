@@ -34,6 +34,8 @@ pub struct Reading {
     pub git: Option<GitFacts>,
     /// Whether the directory means nothing to others: it lies in the cache.
     pub cloned: bool,
+    /// Whether only this commit of it may be used.
+    pub pinned: bool,
     /// Whether it has submodules that are checked out there.
     pub submodules: bool,
     /// The files that declare deployments.
@@ -76,6 +78,7 @@ impl Reading {
             scope: self.scope.clone(),
             git: self.git.clone(),
             cloned: self.cloned,
+            pinned: self.pinned,
             submodules: self.submodules,
             files: Vec::new(),
             items: Vec::new(),
@@ -190,6 +193,7 @@ pub fn read(request: &Request) -> Result<Reading, PassError> {
         scope,
         git,
         cloned: request.cloned,
+        pinned: request.pinned,
         submodules: request.submodules,
         files,
         items,

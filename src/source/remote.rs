@@ -12,6 +12,8 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use git2::build::CheckoutBuilder;
 use git2::{AutotagOption, Direction, Error, ErrorClass, FetchOptions, Oid, Repository, RepositoryInitOptions};
@@ -61,6 +63,8 @@ pub struct Remote {
     /// Who has to have signed a commit.
     signers: Option<Signers>,
     submodules: bool,
+    /// How many more submodules there may be, those of submodules included.
+    left: Arc<AtomicUsize>,
     /// Where the files go, if not beside the mirror.
     into: Option<PathBuf>,
 }
@@ -125,7 +129,8 @@ impl Remote {
             return Err(failed(&origin, format!("`{subdir}` is no directory of the repository")));
         }
         let place = cache.join("git").join(short_digest(&format!("{url}\0{wanted:?}")));
-        Ok(Remote { place, url, origin, wanted, subdir, access, signers: None, submodules: false, into: None })
+        let left = Arc::default();
+        Ok(Remote { place, url, origin, wanted, subdir, access, signers: None, submodules: false, left, into: None })
     }
 
     /// From now on only commits count that these have signed. `None`: all do.
@@ -145,8 +150,8 @@ impl Remote {
     pub(super) fn submodule(&self, url: String, origin: String, commit: Oid, access: Access, into: PathBuf) -> Remote {
         let place = self.place.join("modules").join(short_digest(&url));
         let wanted = Wanted::Commit(commit.to_string());
-        let (subdir, into) = (RepoPath::new(""), Some(into));
-        Remote { url, origin, wanted, subdir, place, access, signers: None, submodules: true, into }
+        let (subdir, into, left) = (RepoPath::new(""), Some(into), self.left.clone());
+        Remote { url, origin, wanted, subdir, place, access, signers: None, submodules: true, left, into }
     }
 
     /// The address without credentials.
@@ -157,6 +162,12 @@ impl Remote {
     /// What is connected to.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Takes so many of the submodules that there may be; false if there are not so many.
+    pub(super) fn may_have(&self, submodules: usize) -> bool {
+        let less = |left: usize| left.checked_sub(submodules);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     /// Who we are to it.
@@ -177,6 +188,7 @@ impl Remote {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
+        self.left.store(submodules::MOST, Ordering::Relaxed);
         let Synced { commit, refused } = self.sync_again(0).map_err(|error| self.failed(&error))?;
         let refused = refused.map(|(commit, why)| {
             let (url, commit) = (self.origin.clone(), commit.to_string());
@@ -246,6 +258,7 @@ impl Remote {
     /// Brings the mirror and the files to the wanted commit. `depth` is how many repositories lie around this one.
     fn sync(&self, depth: usize) -> Result<Synced, Error> {
         let path = self.mirror();
+        let good = Repository::open_bare(&path).and_then(|mirror| mirror.refname_to_id(VERIFIED)).ok();
         let packs = fs::read_dir(path.join("objects/pack")).map_or(0, Iterator::count);
         if packs > 2 * MOST_PACKS {
             self.forget().map_err(|error| Error::from_str(&error.to_string()))?;
@@ -259,12 +272,26 @@ impl Remote {
                 Repository::init_opts(&path, options.bare(true).external_template(false).mkpath(true))?
             }
         };
+        self.bring_back(&mirror, good);
         let (newest, branch) = self.fetch(&mirror)?;
         let (commit, refused) = self.verified(&mirror, newest)?;
         if let Some(commit) = commit {
             self.lay_out(&mirror, commit, branch.as_deref(), depth)?;
         }
         Ok(Synced { commit, refused: refused.map(|why| (newest, why)) })
+    }
+
+    /// The last commit that was good is not forgotten with its mirror, if the server still has it.
+    fn bring_back(&self, mirror: &Repository, good: Option<Oid>) {
+        let Some(good) = good.filter(|_| self.signers.is_some() && mirror.refname_to_id(VERIFIED).is_err()) else {
+            return;
+        };
+        let fetched = mirror.remote_anonymous(&self.url).and_then(|mut remote| {
+            remote.fetch(&[format!("+{good}:{VERIFIED}")], Some(&mut self.options(true)), None)
+        });
+        if let Err(error) = fetched {
+            tracing::info!(%error, "the last commit that was good is not to be had any more");
+        }
     }
 
     /// The commit that may be used, if any: the newest, or the last one that was good and why the newest is not.
@@ -326,6 +353,8 @@ impl Remote {
                 Some(found) => Ok(Some(found)),
                 None => Err(missing(format!("there is no tag `{name}`{}", similar(name, "refs/tags/", refs)))),
             },
+            // A branch or a tag may be called like another commit.
+            Wanted::Commit(name) if full_id(name).is_some() => Ok(None),
             Wanted::Commit(name) => {
                 let is_tip = |one: &&Ref| one.name.starts_with("refs/heads/") && one.id.to_string() == *name;
                 let refs = named(&format!("refs/tags/{name}")).or_else(|| named(&format!("refs/heads/{name}")));
@@ -354,8 +383,13 @@ impl Remote {
         }
         remote.fetch(&specs, Some(&mut self.options(false)), None)?;
         let found = mirror.revparse_single(name).and_then(|object| object.peel_to_commit());
-        let found = found.map_err(|_| Error::from_str(&format!("there is no commit `{name}`")))?;
-        Ok((found.id(), None))
+        let missing = || Error::from_str(&format!("there is no commit `{name}`"));
+        let found = found.map_err(|_| missing())?;
+        // The name may be that of a branch.
+        match full_id(name) {
+            Some(id) if id != found.id() => Err(missing()),
+            Some(_) | None => Ok((found.id(), None)),
+        }
     }
 
     fn options(&self, shallow: bool) -> FetchOptions<'static> {

@@ -13,8 +13,8 @@ use super::transport::{Access, Credentials};
 
 /// Submodules of submodules are followed so far.
 const DEEPEST: usize = 8;
-/// So many submodules a repository may have.
-const MOST: usize = 500;
+/// So many submodules a repository may have, those of submodules included.
+pub(super) const MOST: usize = 500;
 
 /// A submodule: where it belongs, where it comes from, and which commit of it.
 struct Submodule {
@@ -31,7 +31,7 @@ struct Submodule {
 pub(super) fn check_out(parent: &Remote, tree: &Path, depth: usize) -> Result<(), Error> {
     let repo = Repository::open(tree)?;
     let all = declared(&repo)?;
-    if all.len() > MOST || (depth >= DEEPEST && !all.is_empty()) {
+    if !parent.may_have(all.len()) || (depth >= DEEPEST && !all.is_empty()) {
         return Err(Error::from_str("there are too many submodules, or too deep ones"));
     }
     for one in all {
@@ -76,7 +76,8 @@ fn child(parent: &Remote, one: &Submodule, tree: &Path) -> Result<Remote, String
         true => relative(parent.origin(), &one.url).ok_or_else(|| format!("`{}` leads nowhere", one.url))?,
         false => one.url.clone(),
     };
-    if !is_elsewhere(&given) && is_elsewhere(parent.origin()) {
+    // Beside a repository of this machine there may be others of it.
+    if !is_elsewhere(&given) && (is_elsewhere(parent.origin()) || !is_relative(&one.url)) {
         return Err("its address is a path, which would be one of this machine".to_owned());
     }
     let Address { url, origin, credentials } = address(&given)?;

@@ -218,7 +218,11 @@ fn tags_ranges_commits_and_directories() {
     world.applied(&["--rev", &first]);
     assert_eq!(world.git.requests().len(), asked);
 
-    let refused: [(&[&str], &str); 6] = [
+    // A branch that is called like a commit is none.
+    let called = "a".repeat(40);
+    world.git.push(&world.author, "shop", &format!("main:refs/heads/{called}"));
+    let refused: [(&[&str], &str); 7] = [
+        (&["--rev", &called], "there is no commit"),
         (&["--branch", "sied"], "did you mean `side`"),
         (&["--git-tag", "v3"], "there is no tag `v3`"),
         (&["--rev", &"0".repeat(40)], "there is no commit"),

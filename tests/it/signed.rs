@@ -56,6 +56,9 @@ fn what_nobody_signed_who_may_is_not_applied() {
     signs_with(&world.author, "ada");
     let good = world.push("second");
     assert_eq!(world.applied(&["--signers", "signers"])["source"]["commit"], json!(good));
+    // Runs get what was verified, and not what the branch is by then.
+    let step = &world.deployment()["pull_steps"][0]["prefect.deployments.steps.git_clone"];
+    assert_eq!((&step["commit_sha"], &step["branch"]), (&json!(good), &Value::Null));
     // A key that may no longer sign, one that never might, and a kind of signature of which nobody is known.
     signs_with(&world.author, "eve");
     let bad = world.push("third");
