@@ -51,8 +51,9 @@ renew() {
     else
         wanted='+HEAD:refs/heads/reconcile/head'
     fi
-    [ -d "$mirror" ] || "$git" init --quiet --bare "$mirror" || return 1
-    GIT_TERMINAL_PROMPT=0 "$git" "$@" -C "$mirror" fetch --quiet --no-tags --no-write-fetch-head "$url" "$wanted"
+    # Nothing but the mirror itself: git would look for a repository around a directory that is none yet.
+    [ -f "$mirror/HEAD" ] || "$git" init --quiet --bare "$mirror" || return 1
+    GIT_TERMINAL_PROMPT=0 "$git" "$@" --git-dir="$mirror" fetch --quiet --no-tags --no-write-fetch-head "$url" "$wanted"
 }
 (umask 077 && mkdir -p "$mirrors" && renew "$@") >/dev/null 2>&1 </dev/null || exec "$git" "$@"
 

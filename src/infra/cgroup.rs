@@ -84,6 +84,8 @@ impl Cgroups {
     /// If it cannot be made, or not be limited.
     pub fn make(&self, run: &str) -> io::Result<()> {
         let dir = self.of(run);
+        // One of the attempt before remembers how that ended.
+        self.remove(run);
         made(&dir)?;
         let limited = fs::write(dir.join("memory.max"), self.limit.to_string()).and_then(|()| {
             // All of a run ends, not the process that happens to ask last.

@@ -286,9 +286,9 @@ impl Remote {
         let Some(good) = good.filter(|_| self.signers.is_some() && mirror.refname_to_id(VERIFIED).is_err()) else {
             return;
         };
-        let fetched = mirror.remote_anonymous(&self.url).and_then(|mut remote| {
-            remote.fetch(&[format!("+{good}:{VERIFIED}")], Some(&mut self.options(true)), None)
-        });
+        let fetched = mirror
+            .remote_anonymous(&self.url)
+            .and_then(|mut remote| remote.fetch(&[format!("+{good}:{VERIFIED}")], Some(&mut self.options(true)), None));
         if let Err(error) = fetched {
             tracing::info!(%error, "the last commit that was good is not to be had any more");
         }
@@ -366,6 +366,7 @@ impl Remote {
     /// A commit by its id, if the server gives away any; else everything is fetched to look for it.
     fn fetch_commit(&self, mirror: &Repository, remote: &mut git2::Remote<'_>) -> Result<Found, Error> {
         let Wanted::Commit(name) = &self.wanted else { return Err(Error::from_str("there is no such reference")) };
+        let missing = || Error::from_str(&format!("there is no commit `{name}`"));
         if let Some(commit) = full_id(name) {
             let spec = format!("+{commit}:{WANTED}");
             let fetched = remote.fetch(&[spec], Some(&mut self.options(true)), None);
@@ -373,6 +374,13 @@ impl Remote {
                 && let Some(commit) = has(mirror, commit)
             {
                 return Ok((commit, None));
+            }
+            // A branch or a tag is called so: that is not it, and what it brought is of no use.
+            if fetched.is_ok()
+                && let Ok(mut other) = mirror.find_reference(WANTED)
+            {
+                other.delete()?;
+                return Err(missing());
             }
             tracing::debug!(?fetched, "the server does not give away commits by their ids: everything is fetched");
         }
@@ -383,7 +391,6 @@ impl Remote {
         }
         remote.fetch(&specs, Some(&mut self.options(false)), None)?;
         let found = mirror.revparse_single(name).and_then(|object| object.peel_to_commit());
-        let missing = || Error::from_str(&format!("there is no commit `{name}`"));
         let found = found.map_err(|_| missing())?;
         // The name may be that of a branch.
         match full_id(name) {

@@ -19,6 +19,8 @@ pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// A run that a dead worker left, and that is ours now.
 pub(super) struct Orphan {
     pub entry: Entry,
+    /// Who had it as far as the server knows, if that is how it was found.
+    pub keeper: Option<String>,
     pub held: Held,
     pub cancel: CancellationToken,
 }
@@ -28,7 +30,7 @@ pub(super) fn orphans(worker: &Worker) -> Vec<Orphan> {
     let left = worker.journal.orphans(&worker.api.connection().url, &worker.options.pool);
     let ours = |(entry, held): (Entry, Held)| {
         let cancel = worker.flights.board(&entry.run)?;
-        Some(Orphan { entry, held, cancel })
+        Some(Orphan { entry, keeper: None, held, cancel })
     };
     let mut found: Vec<Orphan> = left.into_iter().filter_map(ours).collect();
     found.append(&mut worker.strays());
@@ -37,10 +39,12 @@ pub(super) fn orphans(worker: &Worker) -> Vec<Orphan> {
 
 /// Takes one through to its end. It has a place if there was one: it runs already.
 pub(super) async fn adopt(worker: Arc<Worker>, orphan: Orphan, permit: Option<OwnedSemaphorePermit>) {
-    let Orphan { entry, held, cancel } = orphan;
+    let Orphan { entry, keeper, held, cancel } = orphan;
     let id = entry.run.clone();
     if let Some(run) = read(&worker, &id).await
         && !report::is_final(&run)
+        // Another worker may have found it as well, and been quicker.
+        && keeper.is_none_or(|keeper| run["labels"]["prefect.worker.name"] == keeper)
     {
         take_over(&worker, &entry, &run, &cancel).await;
         worker.place.forget(&id).await;
@@ -72,7 +76,7 @@ async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &Cancell
     let kind = run["state"]["type"].as_str().unwrap_or_default();
     let trace = match &entry.trace {
         Some(trace) => Some(trace.clone()),
-        None => worker.place.search(id).await,
+        None => found(worker, run).await,
     };
     // One that waits to try again, or is paused, may wait in its process.
     let lives = match &trace {
@@ -104,13 +108,20 @@ async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &Cancell
     supervise::attend(worker, id, cancel).await;
 }
 
-/// Whether the run is still the one that the dead worker had: others may have had it since.
+/// The job of a run of which nothing was noted. What has ended before the run was taken again is of an attempt before.
+pub(super) async fn found(worker: &Worker, run: &Value) -> Option<Trace> {
+    let found = worker.place.search(run["id"].as_str()?).await?;
+    let earlier = run["state"]["type"] == "PENDING" && !worker.place.lives(&found).await;
+    (!earlier).then_some(found)
+}
+
+/// Whether the run is still the one that the dead worker had: others may have had it since. Without a job, the claim
+/// says so: the server keeps the job of the attempt before.
 fn is_ours(entry: &Entry, trace: Option<&Trace>, run: &Value, told: Option<&str>) -> bool {
     match (trace, told) {
         (Some(trace), Some(told)) => trace.handle.0 == told,
         (Some(_), None) => true,
-        (None, Some(_)) => false,
-        (None, None) => {
+        (None, _) => {
             let by = run["state"]["state_details"]["transition_id"].as_str();
             by.is_some_and(|by| entry.claims.iter().any(|claim| claim == by))
         }

@@ -3,8 +3,9 @@
 //! One file per run, locked as long as its worker lives: whoever gets the lock knows that the worker is dead, and has
 //! inherited the run.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,10 @@ impl Journal {
     /// # Errors
     /// If the disk does not take it: the run goes on, and is lost to later workers.
     pub fn note(&self, entry: &Entry) -> std::io::Result<Held> {
-        fs::create_dir_all(&self.dir)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        if !self.is_private() {
+            return Err(std::io::Error::other(format!("others may write to `{}`", self.dir.display())));
+        }
         let draft = self.dir.join(format!(".{}.{}", name(&entry.run), uuid::Uuid::new_v4().simple()));
         let mut file = File::options().read(true).write(true).create_new(true).open(&draft)?;
         file.lock()?;
@@ -67,9 +71,18 @@ impl Journal {
         Ok(Held { path, _lock: file })
     }
 
+    /// Whether nobody else can have written what is noted here: it is believed.
+    fn is_private(&self) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        fs::symlink_metadata(&self.dir).is_ok_and(|dir| dir.is_dir() && dir.uid() == own && dir.mode() & 0o022 == 0)
+    }
+
     /// What dead workers of this machine left of a pool's runs. It is ours from now on.
     pub fn orphans(&self, api: &str, pool: &str) -> Vec<(Entry, Held)> {
         let Ok(listed) = fs::read_dir(&self.dir) else { return Vec::new() };
+        if !self.is_private() {
+            return Vec::new();
+        }
         let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
         let entries = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
         entries.filter_map(|path| inherit(&path, api, pool)).collect()
@@ -98,10 +111,7 @@ fn inherit(path: &Path, api: &str, pool: &str) -> Option<(Entry, Held)> {
         return None;
     }
     // Between opening and locking, its worker may have struck it out, and another noted the same run.
-    let same = {
-        use std::os::unix::fs::MetadataExt;
-        fs::metadata(path).ok()?.ino() == file.metadata().ok()?.ino()
-    };
+    let same = { fs::metadata(path).ok()?.ino() == file.metadata().ok()?.ino() };
     (same && entry.api == api && entry.pool == pool).then(|| (entry, Held { path: path.to_owned(), _lock: file }))
 }
 

@@ -169,6 +169,10 @@ impl Polling<'_> {
     async fn drain(&mut self) -> u64 {
         let worker = self.worker;
         while self.runs.try_join_next().is_some() {}
+        // Those that were found and not taken over stay noted, for whoever comes next.
+        for orphan in std::mem::take(&mut *worker.strays()) {
+            worker.flights.land(&orphan.entry.run);
+        }
         if !self.runs.is_empty() {
             let (count, patience) = (self.runs.len(), worker.options.drain);
             worker.say(&format!("Waiting up to {} s for {count} flow run(s) to end", patience.as_secs()));

@@ -1,6 +1,7 @@
 //! What the server is told about a run: insisted on until there is an answer.
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::Worker;
 use super::health::count;
@@ -43,8 +44,14 @@ impl Worker {
         }
     }
 
-    /// Tells something about a run, again while the server does not answer, until this worker ends.
-    pub(super) async fn persist<F>(&self, tell: impl Fn() -> F) -> Result<(), ApiError>
+    /// Tells something about a run, again while the server does not answer, until this worker ends. An attempt that is
+    /// `over` is told of only if none can follow: the next one may be another worker's.
+    pub(super) async fn persist<F>(
+        &self,
+        run: &str,
+        over: &CancellationToken,
+        tell: impl Fn() -> F,
+    ) -> Result<(), ApiError>
     where
         F: Future<Output = Result<(), ApiError>>,
     {
@@ -57,6 +64,11 @@ impl Worker {
             tokio::select! {
                 () = tokio::time::sleep(patience.next()) => {}
                 () = self.ending.cancelled() => return Err(error),
+            }
+            if over.is_cancelled()
+                && matches!(self.api.flow_run(run).await, Ok(found) if !found.as_ref().is_some_and(is_final))
+            {
+                return Err(error);
             }
         }
     }

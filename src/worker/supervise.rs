@@ -49,12 +49,14 @@ pub(super) async fn fly(
             let name = relatives.run["name"].as_str().unwrap_or(&id);
             // A server that is slow to take in what the run is may take longer than the run: it is told all the same,
             // while the next run has its place.
+            let over = CancellationToken::new();
             let attended = async {
                 let code = attend(&worker, &id, &cancel).await;
                 drop(permit);
+                over.cancel();
                 code
             };
-            let ((), code) = tokio::join!(flight.introduce(name, &handle), attended);
+            let ((), code) = tokio::join!(flight.introduce(name, &handle, &over), attended);
             if let Some(code) = code {
                 let end = Some((handle.0.as_str(), code));
                 worker.tell_of_run("prefect.worker.executed-flow-run", &relatives, end, Some(&event));
@@ -208,15 +210,15 @@ impl<'a> Flight<'a> {
     }
 
     /// Tells the server what runs and where. One request after the other, while the process starts: a small database
-    /// refuses two writes at once. A server that is away is waited for.
-    async fn introduce(&self, name: &str, handle: &RunHandle) {
+    /// refuses two writes at once. A server that is away is waited for. `over`: the attempt has ended.
+    async fn introduce(&self, name: &str, handle: &RunHandle, over: &CancellationToken) {
         let (worker, id) = (self.worker, self.id.as_str());
         let labels = labels(worker);
-        let labelled = worker.persist(|| worker.api.label_run(id, &labels)).await;
+        let labelled = worker.persist(id, over, || worker.api.label_run(id, &labels)).await;
         if let Err(error) = labelled {
             tracing::warn!(run = id, %error, "the run got no labels");
         }
-        let placed = worker.persist(|| worker.api.set_infrastructure(id, &handle.0)).await;
+        let placed = worker.persist(id, over, || worker.api.set_infrastructure(id, &handle.0)).await;
         if let Err(error) = placed {
             tracing::warn!(run = id, %error, "the server does not know the run's infrastructure");
         }

@@ -50,7 +50,7 @@ fn kept(file: &Value, registry: &str) -> Option<DockerCredentials> {
 }
 
 /// A registry by its host, whatever its address.
-fn host(server: &str) -> &str {
+pub(super) fn host(server: &str) -> &str {
     let bare = server.trim_start_matches("https://").trim_start_matches("http://");
     match bare.split('/').next().unwrap_or(bare) {
         "index.docker.io" => "docker.io",

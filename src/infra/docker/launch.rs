@@ -137,13 +137,15 @@ impl Launch<'_> {
 
     /// Who we are to the image's registry: what the job says, else what Docker's command line knows.
     async fn credentials(&self) -> Result<Option<DockerCredentials>, String> {
-        match &self.wanted.credentials {
+        // As docker-py has it, a password is for its registry, whatever image is to be pulled.
+        let registry = names::registry(&self.wanted.image);
+        match self.wanted.credentials.as_ref().filter(|given| client::host(&given.registry) == client::host(registry)) {
             Some(given) => {
                 let password = given.password.reveal_str().unwrap_or_default();
                 Ok(Some(client::of(&given.user, password, Some(given.registry.clone()))))
             }
             None => match client_file(self.environment) {
-                Some(file) => client::credentials(&file, names::registry(&self.wanted.image)).await,
+                Some(file) => client::credentials(&file, registry).await,
                 None => Ok(None),
             },
         }
@@ -156,7 +158,8 @@ impl Launch<'_> {
         self.add_proxies(&mut body);
         let platform = body.platform.take();
         let body: ContainerCreateBody = serde_json::from_value(body.json)
-            .map_err(|error| InfraError::Start(format!("`container_create_kwargs` cannot be used: {error}")))?;
+            // The error itself would name the value.
+            .map_err(|_| InfraError::Start("a value of `container_create_kwargs` is of a wrong type".to_owned()))?;
         for n in 0.. {
             let name = self.wanted.name.as_ref().map(|name| match n {
                 0 => name.clone(),

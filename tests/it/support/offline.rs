@@ -34,6 +34,7 @@ pub fn request(dir: &Dir) -> Request {
         project: None,
         at: None,
         cloned: false,
+        pinned: false,
         submodules: false,
         guarded: false,
         changed_since: None,
