@@ -38,8 +38,7 @@ const QUIET: [(&str, &str); 3] = [
 ];
 
 fn main() {
-    let parts: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|word| word == part);
+    let wanted = measure::wanted();
     let mut aims = Aims::default();
     if wanted("ledger") {
         ledger();
@@ -65,12 +64,6 @@ fn server() -> Server {
     let server = Server::start_with(&QUIET);
     server.http().post("/work_pools/", json!({"name": "pool", "type": "process"}));
     server
-}
-
-fn declared(url: &str, deployments: usize) -> Project {
-    let project = Project::new().file("reconcile.yaml", "name: bench\n").api(url).with_python();
-    project::write(&project.path(), deployments);
-    project.git_init(None)
 }
 
 /// A run of `reconcile --json` and what the server spent on it.
@@ -108,7 +101,7 @@ fn first(aims: &mut Aims) {
         drop(bare);
 
         let server = server();
-        let project = declared(&server.url, FEW);
+        let project = project::declared(&server.url, FEW);
         let made = pass(&server, &project, &["apply", "--yes"]);
         assert_eq!(made.1["summary"]["create"], FEW, "round {round}");
         all_done(&made.1);
@@ -134,7 +127,7 @@ struct Recorded {
 fn recorded(deployments: usize) -> Recorded {
     let server = server();
     let proxy = Proxy::in_front_of(&server.url);
-    let project = declared(&proxy.url, deployments);
+    let project = project::declared(&proxy.url, deployments);
     project.reconcile(&["apply", "--yes"]).exits(0);
     let makes = |request: &Request| matches!(request.path.as_str(), "/api/flows/" | "/api/deployments/");
     let requests: Vec<Request> =
@@ -173,7 +166,7 @@ fn peer(aims: &mut Aims) {
     let small = {
         let server = server();
         let proxy = Proxy::in_front_of(&server.url);
-        let project = declared(&proxy.url, 10);
+        let project = project::declared(&proxy.url, 10);
         let count = |proxy: &Proxy| {
             proxy.reset();
             project.prefect(&deploy).exits(0);
@@ -182,7 +175,7 @@ fn peer(aims: &mut Aims) {
         (count(&proxy), count(&proxy))
     };
     let server_of_theirs = server();
-    let project = declared(&server_of_theirs.url, FEW);
+    let project = project::declared(&server_of_theirs.url, FEW);
     let mut theirs = Vec::new();
     for (what, requests) in [("first", small.0), ("again", small.1)] {
         let before = cost::cpu_of(server_of_theirs.pid());
@@ -195,7 +188,7 @@ fn peer(aims: &mut Aims) {
     }
     drop(server_of_theirs);
     let server = server();
-    let project = declared(&server.url, FEW);
+    let project = project::declared(&server.url, FEW);
     for (what, theirs) in [("first", &theirs[0]), ("again", &theirs[1])] {
         let done = pass(&server, &project, &["apply", "--yes"]);
         ours(&format!("{what} {FEW}, reconcile"), &done);
@@ -224,7 +217,7 @@ fn peer(aims: &mut Aims) {
 /// Many deployments: the first apply, passes with nothing to do, the probe, one change.
 fn passes(aims: &mut Aims) {
     let server = server();
-    let project = declared(&server.url, MANY);
+    let project = project::declared(&server.url, MANY);
     let made = pass(&server, &project, &["apply", "--yes"]);
     assert_eq!(made.1["summary"]["create"], MANY);
     all_done(&made.1);

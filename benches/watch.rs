@@ -31,8 +31,7 @@ const ROUNDS: usize = 20;
 const SECRET: &str = "of-the-benchmark";
 
 fn main() {
-    let parts: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|word| word == part);
+    let wanted = measure::wanted();
     let mut aims = Aims::default();
     println!("| | Median | Longest | |\n|---|---|---|---|");
     if wanted("save") {
@@ -61,12 +60,6 @@ fn server() -> Server {
     server
 }
 
-fn declared(url: &str, deployments: usize) -> Project {
-    let project = Project::new().file("reconcile.yaml", "name: bench\n").api(url).with_python();
-    project::write(&project.path(), deployments);
-    project.git_init(None)
-}
-
 /// The median, after a row was printed.
 fn row(what: &str, all: Vec<Duration>, more: &str) -> Duration {
     let longest = all.iter().max().copied().unwrap_or_default();
@@ -82,7 +75,7 @@ fn save(aims: &mut Aims) {
     let own = (0..ROUNDS).map(|_| replay(&server, &asked)).collect();
     let own = row(&format!("the API's own time for {} reads, one after another", asked.len()), own, "");
 
-    let project = declared(&server.url, FEW);
+    let project = project::declared(&server.url, FEW);
     let looped = Looped::start(&project, &["--interval", "1h"]);
     looped.says(&["Z ", " unchanged."]);
     let took = (0..ROUNDS).map(|round| {
@@ -100,7 +93,7 @@ fn save(aims: &mut Aims) {
 /// What a loop reads between a save and its first write.
 fn asked_for_a_plan(server: &Server) -> Vec<Request> {
     let proxy = Proxy::in_front_of(&server.url);
-    let project = declared(&proxy.url, FEW);
+    let project = project::declared(&proxy.url, FEW);
     let looped = Looped::start(&project, &["--interval", "1h"]);
     looped.says(&["Z ", " unchanged."]);
     proxy.reset();
@@ -132,7 +125,7 @@ fn push(aims: &mut Aims) {
         }
         Verdict::Pass
     });
-    let author = declared(&proxy.url, FEW);
+    let author = project::declared(&proxy.url, FEW);
     let git = GitServer::start();
     git.push(&author, "shop", "main");
     let user = Project::new().api(&proxy.url).env("RECONCILE_WEBHOOK_SECRET", SECRET).with_python();
@@ -198,7 +191,7 @@ fn hook(place: &str, commit: &str) {
 fn many(aims: &mut Aims) {
     let many = number("RECONCILE_BENCH_DEPLOYMENTS", 1000);
     let server = server();
-    let project = declared(&server.url, many);
+    let project = project::declared(&server.url, many);
     project.reconcile(&["apply", "--yes"]).exits(0);
     let looped = Looped::start(&project, &["--interval", "1h", "--drift-interval", "1h"]);
     let idle = format!("nothing to do, {many} unchanged");
@@ -235,7 +228,7 @@ fn many(aims: &mut Aims) {
 fn idle(aims: &mut Aims) {
     let minutes = number("RECONCILE_BENCH_MINUTES", 10);
     let servers = [server(), server()];
-    let project = declared(&servers[0].url, 100);
+    let project = project::declared(&servers[0].url, 100);
     let git = GitServer::start();
     git.push(&project, "shop", "main");
     let user = Project::new().api(&servers[1].url).with_python();

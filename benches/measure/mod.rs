@@ -10,6 +10,12 @@ pub mod workspace;
 
 use std::time::Duration;
 
+/// Which parts of a benchmark are wanted: those that its arguments name, or all.
+pub fn wanted() -> impl Fn(&str) -> bool {
+    let parts: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    move |part| parts.is_empty() || parts.iter().any(|word| word == part)
+}
+
 /// The middle one of some lengths of time.
 pub fn median(mut all: Vec<Duration>) -> Duration {
     all.sort();

@@ -4,8 +4,17 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use crate::support::project::Project;
+
 /// How many flow files.
 pub const FLOWS: usize = 50;
+
+/// A project of so many deployments, committed, for a server.
+pub fn declared(url: &str, deployments: usize) -> Project {
+    let project = Project::new().file("reconcile.yaml", "name: bench\n").api(url).with_python();
+    write(&project.path(), deployments);
+    project.git_init(None)
+}
 
 /// Writes `prefect.yaml` and the flows. Deployment `i` has a schedule, parameters, tags and job variables.
 pub fn write(root: &Path, deployments: usize) {

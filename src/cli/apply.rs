@@ -247,7 +247,7 @@ async fn decide_and_apply(
     saved::kept(promised, &decided)?;
     let open = builds::are_open(prepared, &known);
     if is_idle(args, prepared, &decided) && !open {
-        return Ok(finish(global, args, prepared, &decided, Sent::default()));
+        return Ok(finish(global, args, prepared, &decided, &mut Sent::default()));
     }
     if !decided.planned.plan.is_empty() || open {
         confirm(global, args, prepared, &report)?;
@@ -264,7 +264,7 @@ async fn decide_and_apply(
         prepared.foresee_again(&report.plan, &mut decided).await;
         saved::kept(promised, &decided)?;
         if decided.planned.plan.is_empty() {
-            return Ok(finish(global, args, prepared, &decided, Sent { built: true, ..Sent::default() }));
+            return Ok(finish(global, args, prepared, &decided, &mut Sent { built: true, ..Sent::default() }));
         }
     }
     interrupted(asked)?;
@@ -306,16 +306,15 @@ async fn locked(
         let again = decide_again(global, args, prepared, &decided.planned.plan, (builds, shown));
         decided = stop::unless(&stop, again).await.map_err(|error| pass::failed(&error))??;
         if is_idle(args, prepared, &decided) {
-            return Ok(finish(global, args, prepared, &decided, Sent::default()));
+            return Ok(finish(global, args, prepared, &decided, &mut Sent::default()));
         }
     }
     interrupted(&prepared.request.stop)?;
-    let sent = send(global, prepared, &decided, builds, guard).await;
-    let (applied, stopped) = (sent.applied.clone(), sent.stopped);
-    let ended = finish(global, args, prepared, &decided, sent);
+    let mut sent = send(global, prepared, &decided, builds, guard).await;
+    let ended = finish(global, args, prepared, &decided, &mut sent);
     // Unless it was lost, the lock is still ours: events come in the order of the passes.
     if let Some(report) = &ended.report {
-        event::tell(prepared, report, &applied, stopped).await;
+        event::tell(prepared, report, &sent.applied, sent.stopped).await;
     }
     Ok(ended)
 }
@@ -427,8 +426,8 @@ fn progress(global: &Global, length: usize) -> ProgressBar {
     ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
 }
 
-fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: Sent) -> Ended {
-    let report = prepared.report(decided, sent.applied.outcomes);
+fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: &mut Sent) -> Ended {
+    let report = prepared.report(decided, std::mem::take(&mut sent.applied.outcomes));
     if global.json {
         output::result(&args.json(&report, sent.stopped));
     } else if sent.built || !report.outcomes.is_empty() {

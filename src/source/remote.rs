@@ -258,7 +258,8 @@ impl Remote {
     /// Brings the mirror and the files to the wanted commit. `depth` is how many repositories lie around this one.
     fn sync(&self, depth: usize) -> Result<Synced, Error> {
         let path = self.mirror();
-        let good = Repository::open_bare(&path).and_then(|mirror| mirror.refname_to_id(VERIFIED)).ok();
+        let verified = || Repository::open_bare(&path).and_then(|mirror| mirror.refname_to_id(VERIFIED)).ok();
+        let good = self.signers.is_some().then(verified).flatten();
         let packs = fs::read_dir(path.join("objects/pack")).map_or(0, Iterator::count);
         if packs > 2 * MOST_PACKS {
             self.forget().map_err(|error| Error::from_str(&error.to_string()))?;
@@ -283,7 +284,7 @@ impl Remote {
 
     /// The last commit that was good is not forgotten with its mirror, if the server still has it.
     fn bring_back(&self, mirror: &Repository, good: Option<Oid>) {
-        let Some(good) = good.filter(|_| self.signers.is_some() && mirror.refname_to_id(VERIFIED).is_err()) else {
+        let Some(good) = good.filter(|_| mirror.refname_to_id(VERIFIED).is_err()) else {
             return;
         };
         let fetched = mirror

@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,9 +124,12 @@ impl Held {
 }
 
 /// This machine, whatever was started on it since. Containers of one image have names of their own.
-pub(super) fn machine() -> String {
-    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    format!("{} {}", rustix::system::uname().nodename().to_string_lossy(), id.trim())
+pub(super) fn machine() -> &'static str {
+    static MACHINE: LazyLock<String> = LazyLock::new(|| {
+        let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        format!("{} {}", rustix::system::uname().nodename().to_string_lossy(), id.trim())
+    });
+    &MACHINE
 }
 
 /// An id as the name of a file.
@@ -139,7 +143,14 @@ mod tests {
 
     fn entry(run: &str) -> Entry {
         let text = |text: &str| text.to_owned();
-        Entry { api: text("a"), pool: text("p"), machine: machine(), run: text(run), claims: Vec::new(), trace: None }
+        Entry {
+            api: text("a"),
+            pool: text("p"),
+            machine: text(machine()),
+            run: text(run),
+            claims: Vec::new(),
+            trace: None,
+        }
     }
 
     #[test]

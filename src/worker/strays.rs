@@ -88,7 +88,7 @@ async fn stray(worker: &Worker, run: &Value, id: &str) -> Option<Orphan> {
     let entry = Entry {
         api: worker.api.connection().url.clone(),
         pool: worker.options.pool.clone(),
-        machine: super::journal::machine(),
+        machine: super::journal::machine().to_owned(),
         run: id.to_owned(),
         claims: Vec::new(),
         trace: Some(trace),

@@ -95,7 +95,7 @@ impl<'a> Flight<'a> {
         let entry = Entry {
             api: self.worker.api.connection().url.clone(),
             pool: self.worker.options.pool.clone(),
-            machine: super::journal::machine(),
+            machine: super::journal::machine().to_owned(),
             run: self.id.clone(),
             claims: vec![self.pending.id().to_owned(), self.submitting.id().to_owned()],
             trace: self.worker.place.trace(&self.id),
