@@ -50,8 +50,7 @@ pub(super) fn page(report: &Report, command: &str, summary: &str) -> String {
     };
     let context = json!({
         "marker": marker,
-        // No comment of HTML begins in it.
-        "title": format!("reconcile {command}: {}", text::printable(&report.scope).replace('<', "&lt;")),
+        "title": format!("reconcile {command}: {}", escape(&report.scope)),
         "summary": summary,
         "changes": report.plan.changes.iter().map(change).collect::<Vec<_>>(),
         "held": report.plan.held.iter().map(|held| json!({

@@ -1,7 +1,7 @@
 //! The action and the workflows of `examples/github`, step by step on this machine, against a real server.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
@@ -48,6 +48,8 @@ struct Job {
     event: Value,
     reference: &'static str,
     api: String,
+    /// Where programs are looked for first.
+    programs: Option<PathBuf>,
 }
 
 impl Job {
@@ -66,6 +68,7 @@ impl Job {
             event: json!({}),
             reference: "refs/heads/main",
             api: api.to_owned(),
+            programs: None,
         }
     }
 
@@ -132,6 +135,9 @@ impl Job {
             "VIRTUAL_ENV": virtual_env, "GIT_CONFIG_NOSYSTEM": "1",
             "RECONCILE_CACHE_DIR": self.project.home().join("cache"),
         });
+        if let Some(programs) = &self.programs {
+            order["env"]["PATH"] = json!(format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()));
+        }
         order["github"] = json!({
             "event": self.event, "event_name": self.event_name, "event_path": event, "ref": self.reference,
             "repository": "o/r", "sha": self.project.git(&["rev-parse", "HEAD"]).trim(), "run_id": "99",
@@ -344,6 +350,63 @@ fn a_fork_is_planned_without_an_api_and_without_its_code() {
     assert!(planned["log"].as_str().unwrap().contains(&format!("compared with {base}")), "{planned:#}");
     assert_eq!(job.forge.notes().len(), 1);
     job.is_unharmed();
+}
+
+#[test]
+fn what_lies_in_a_fork_names_no_program_and_is_no_repository() {
+    let mut job = Job::new("action-fork-traps", "http://127.0.0.1:9/api");
+    let touch = format!("touch {}", job.project.path().join("pwned").display());
+    job.proposes(
+        "mallory/r",
+        &[
+            ("rust-toolchain.toml", "[toolchain]\npath = \"evil\"\n"),
+            // A directory that git takes for a bare repository, whose config it would heed.
+            ("flows/HEAD", "ref: refs/heads/main\n"),
+            (
+                "flows/config",
+                &format!("[core]\n\tbare = true\n\tsshCommand = {touch}\n[remote \"origin\"]\n\turl = x@127.0.0.1:r\n"),
+            ),
+            ("flows/objects/x", ""),
+            ("flows/refs/x", ""),
+            ("flows/prefect.yaml", &manifest("within", "0 6 * * *")),
+            ("flows/flow.py", FLOW),
+        ],
+    );
+    for (event, reference) in [("pull_request", "refs/pull/5/merge"), ("pull_request_target", "refs/heads/main")] {
+        (job.event_name, job.reference) = (event, reference);
+        let planned = ends(job.action(json!({"command": "plan", "path": "flows"})), "success");
+        let log = planned["log"].as_str().unwrap();
+        assert!(log.contains("cannot use bare repository") && log.contains("untrusted files: no API asked"), "{log}");
+        assert_eq!(outputs(&planned, "action")["to-create"], "1", "{planned:#}");
+        job.is_unharmed();
+    }
+    // Flags describe a deployment; files cannot be compared with them.
+    let planned = ends(
+        job.action(json!({"command": "plan", "tags": "a", "deployment-names": "within", "path": "flows"})),
+        "success",
+    );
+    assert!(!planned["log"].as_str().unwrap().contains("compared with"), "{planned:#}");
+    // Built where the action lies, and not where the stranger's toolchain file does.
+    let programs = job.temp.path().join("programs");
+    std::fs::create_dir_all(&programs).unwrap();
+    let built = job.temp.path().join("built-in");
+    let cargo = programs.join("cargo");
+    let script = format!(
+        "#!/bin/sh\npwd -P >{}\nfor one; do root=$one; done\ninstall -m 755 {} \"$root/bin/reconcile\"\n",
+        built.display(),
+        env!("CARGO_BIN_EXE_reconcile")
+    );
+    std::fs::write(&cargo, script).unwrap();
+    std::fs::set_permissions(&cargo, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    job.programs = Some(programs);
+    ends(job.action(json!({"command": "validate", "binary-url": "", "binary-sha256": ""})), "success");
+    let told = std::fs::read_to_string(built).unwrap();
+    assert_eq!(Path::new(told.trim_end()), root().canonicalize().unwrap());
+    // Dependabot's are of the repository itself, and have no secrets either.
+    job.event["pull_request"]["head"]["repo"]["full_name"] = json!("o/r");
+    job.event["pull_request"]["user"] = json!({"login": "dependabot[bot]"});
+    let planned = ends(job.action(json!({"command": "plan", "path": "flows"})), "success");
+    assert!(planned["log"].as_str().unwrap().contains("no API asked"), "{planned:#}");
 }
 
 #[test]
