@@ -147,13 +147,28 @@ pub(super) mod libgit {
     use super::{Diagnostic, GitFacts, Path, RepoPath};
 
     /// The repository around a directory; none if there is none.
+    ///
+    /// A directory of files that looks like a bare repository is none: whoever wrote the files wrote its config and its
+    /// commits. (So it is with git's `safe.bareRepository=explicit`.)
     pub(in crate::source) fn open(dir: &Path) -> Result<Option<Repository>, Error> {
         let no_ceiling: [&OsStr; 0] = [];
-        match Repository::open_ext(dir, RepositoryOpenFlags::empty(), no_ceiling) {
-            Ok(repo) => Ok(Some(repo)),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(error),
+        let repo = match Repository::open_ext(dir, RepositoryOpenFlags::empty(), no_ceiling) {
+            Ok(repo) => repo,
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match bare_around(&repo, dir).as_deref().map(Path::parent) {
+            None => Ok(Some(repo)),
+            Some(None) => Ok(None),
+            Some(Some(above)) => open(above),
         }
+    }
+
+    /// The bare repository that a directory lies in, if that is the one.
+    fn bare_around(repo: &Repository, dir: &Path) -> Option<std::path::PathBuf> {
+        let own = repo.path().canonicalize().ok()?;
+        let within = dir.canonicalize().ok()?.starts_with(&own);
+        (within && own.iter().all(|part| part != ".git")).then_some(own)
     }
 
     /// The facts; none without a work tree around the directory or without a commit.

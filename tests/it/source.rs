@@ -456,6 +456,22 @@ mod facts {
     }
 
     #[test]
+    fn files_that_look_like_a_bare_repository_are_files() {
+        let dir = repository();
+        git(dir.path(), &["clone", "-q", "--bare", ".", "flows"]);
+        git(&dir.path().join("flows"), &["config", "core.worktree", "/"]);
+        for below in ["flows", "flows/objects"] {
+            let (facts, diagnostics) = git::facts(&dir.path().join(below));
+            let facts = facts.unwrap_or_else(|| panic!("{diagnostics:?}"));
+            assert_eq!(facts.root, dir.path().canonicalize().unwrap());
+            assert_eq!(facts.subdir.as_str(), below);
+        }
+        let bare = TempDir::new().unwrap();
+        git(dir.path(), &["clone", "-q", "--bare", ".", bare.path().to_str().unwrap()]);
+        assert_eq!(git::facts(bare.path()), (None, Vec::new()));
+    }
+
+    #[test]
     fn worktrees_submodules_and_shallow_clones_agree_with_git() {
         let dir = repository();
         let more = TempDir::new().unwrap();
