@@ -88,6 +88,8 @@ struct Worker {
     hears: AtomicBool,
     /// When it began.
     begun: Instant,
+    /// Cancelled when the first poll was answered, or not.
+    looked: CancellationToken,
     /// When it last polled, in milliseconds since it began.
     polled: AtomicU64,
     /// Nothing new is taken any more.
@@ -133,6 +135,7 @@ pub async fn run(
         events,
         journal: Journal::new(options.journal.clone()),
         begun: Instant::now(),
+        looked: CancellationToken::new(),
         polled: AtomicU64::new(0),
         flights: Flights::default(),
         strays: Mutex::default(),
@@ -158,6 +161,9 @@ pub async fn run(
     summary
 }
 
+/// However long the first look takes, the other loops begin after this.
+const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The loops beside the one that polls. They end with this.
 struct Loops {
     tasks: tokio::task::JoinSet<()>,
@@ -166,21 +172,35 @@ struct Loops {
 
 impl Loops {
     fn start(worker: &Arc<Worker>, told: mpsc::Receiver<Value>, health: Option<TcpListener>) -> Loops {
-        let over = CancellationToken::new();
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(over.clone().run_until_cancelled_owned(channel::keep_open(worker.clone())).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(pool::keep_alive(worker.clone())).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(listen::keep_listening(worker.clone())).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(cancel::keep_asking(worker.clone())).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(logs::keep_sending(worker.clone())).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(events::keep_emitting(worker.clone(), told)).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(strays::keep_looking(worker.clone())).map_to_unit());
-        tasks.spawn(over.clone().run_until_cancelled_owned(events::keep_telling_news(worker.clone())).map_to_unit());
+        let mut loops = Loops { tasks: tokio::task::JoinSet::new(), over: CancellationToken::new() };
+        loops.add(worker, channel::keep_open(worker.clone()));
+        loops.add(worker, pool::keep_alive(worker.clone()));
+        loops.add(worker, listen::keep_listening(worker.clone()));
+        loops.add(worker, cancel::keep_asking(worker.clone()));
+        loops.add(worker, logs::keep_sending(worker.clone()));
+        loops.add(worker, events::keep_emitting(worker.clone(), told));
+        loops.add(worker, strays::keep_looking(worker.clone()));
+        loops.add(worker, events::keep_telling_news(worker.clone()));
         if let Some(listener) = health {
-            let answering = health::keep_answering(worker.clone(), listener);
-            tasks.spawn(over.clone().run_until_cancelled_owned(answering).map_to_unit());
+            let (over, worker) = (loops.over.clone(), worker.clone());
+            loops.tasks.spawn(async move {
+                over.run_until_cancelled(health::keep_answering(worker, listener)).await;
+            });
         }
-        Loops { tasks, over }
+        loops
+    }
+
+    /// A loop that begins once the first look was answered, or takes long: what all of them have to ask at their
+    /// beginning would be answered before it.
+    fn add(&mut self, worker: &Arc<Worker>, task: impl Future<Output = ()> + Send + 'static) {
+        let (over, worker) = (self.over.clone(), worker.clone());
+        self.tasks.spawn(async move {
+            let begun = async {
+                let _ = tokio::time::timeout(FIRST_LOOK, worker.looked.cancelled()).await;
+                task.await;
+            };
+            over.run_until_cancelled(begun).await;
+        });
     }
 
     async fn end(mut self) {
@@ -188,12 +208,3 @@ impl Loops {
         while self.tasks.join_next().await.is_some() {}
     }
 }
-
-/// `()` for whatever a future gives.
-trait MapToUnit: Future + Sized + Send {
-    fn map_to_unit(self) -> impl Future<Output = ()> + Send {
-        async move { drop(self.await) }
-    }
-}
-
-impl<F: Future + Send> MapToUnit for F {}

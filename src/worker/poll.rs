@@ -98,7 +98,9 @@ impl Polling<'_> {
     async fn look(&mut self) -> bool {
         let options = &self.worker.options;
         let before = Timestamp::now() + options.prefetch;
-        match self.worker.api.due_runs(&options.pool, &options.queues, before).await {
+        let due = self.worker.api.due_runs(&options.pool, &options.queues, before).await;
+        self.worker.looked.cancel();
+        match due {
             Ok(runs) => {
                 let begun = u64::try_from(self.worker.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.worker.polled.store(begun, Ordering::Relaxed);
