@@ -7,6 +7,7 @@ mod ends;
 mod git;
 mod limits;
 mod lives;
+mod outcomes;
 mod setups;
 mod site;
 mod warm;

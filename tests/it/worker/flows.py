@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 
-from prefect import flow
+from prefect import flow, pause_flow_run, suspend_flow_run, task
+from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 
@@ -96,3 +97,34 @@ def facts(name: str):
 @flow
 def eats():
     bytearray(os.urandom(1 << 20) * 2048)
+
+
+@task
+def double(x: int):
+    return 2 * x
+
+
+@flow
+def inner(x: int):
+    return double(x)
+
+
+@flow(persist_result=True)
+def nested(x: int = 2):
+    create_markdown_artifact(key="nested-note", markdown=f"# {x}")
+    return inner(x)
+
+
+@flow
+def pauses():
+    pause_flow_run(timeout=3600, poll_interval=1)
+
+
+@flow
+def suspends():
+    suspend_flow_run(timeout=3600)
+
+
+@flow
+def slow():
+    time.sleep(2)
