@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
@@ -180,7 +181,9 @@ impl Tree {
             return OF_GIT.contains(&name);
         }
         match self.watched.get(dir) {
-            Some(ignores) => is_private(name) || !(is_scratch(name) || ignores.ignore(path, false)),
+            Some(ignores) => {
+                is_private(name) || !(is_scratch(name) || ignores.ignore(path, false) || is_own_output(path))
+            }
             // A neighbour of the directory, unless the directory is a link that leads elsewhere now.
             None => Some(dir) == above(&self.path).as_deref() && self.path.file_name() == path.file_name(),
         }
@@ -212,6 +215,15 @@ fn is_scratch(name: &str) -> bool {
         || name.starts_with(".#")
         || name.starts_with("#")
         || name == "4913"
+}
+
+/// Whether our own output goes to a file: each pass would wake the next.
+fn is_own_output(path: &Path) -> bool {
+    let Ok(file) = fs::symlink_metadata(path) else { return false };
+    let is_it = |output: rustix::io::Result<rustix::fs::Stat>| {
+        output.is_ok_and(|output| file.is_file() && (output.st_dev, output.st_ino) == (file.dev(), file.ino()))
+    };
+    is_it(rustix::fs::fstat(std::io::stdout())) || is_it(rustix::fs::fstat(std::io::stderr()))
 }
 
 /// A directory that is gone again is no failure.

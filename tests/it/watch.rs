@@ -1,6 +1,8 @@
 //! `reconcile --watch` on a directory: what wakes it, what it survives, and how it ends.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -43,6 +45,32 @@ fn changed(action: &str) -> impl Fn(&Value) -> bool {
 
 fn is_idle(report: &Value) -> bool {
     report["changes"] == json!([]) && report.get("error").is_none()
+}
+
+#[test]
+fn what_it_prints_wakes_it_not_even_into_the_directory() {
+    let project = project("watch-own-output", &Server::shared().url);
+    let log = project.path().join("log.txt");
+    let file = fs::File::create(&log).unwrap();
+    let mut command = project.reconcile_command();
+    command.args(["--watch", "--interval", "1h"]).stdout(file.try_clone().unwrap()).stderr(file);
+    let mut child = command.spawn().unwrap();
+    let passes = |text: &str| fs::read_to_string(&log).unwrap().matches(text).count();
+    let wait_for = |text: &str, count: usize| {
+        let began = Instant::now();
+        while passes(text) < count {
+            assert!(began.elapsed() < Duration::from_secs(120), "{}", fs::read_to_string(&log).unwrap());
+            sleep(Duration::from_millis(50));
+        }
+    };
+    wait_for("Applied: ", 1);
+    sleep(Duration::from_secs(4));
+    assert_eq!(passes("nothing to do"), 0, "{}", fs::read_to_string(&log).unwrap());
+    // What others write there does.
+    project.write("note.txt", "x");
+    wait_for("nothing to do", 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
