@@ -64,13 +64,22 @@ pub struct Ended {
     pub exit: Exit,
     /// What there is to tell of it; none if it came to nothing.
     pub report: Option<Report>,
+    /// What else is known of it, whatever it came to.
+    pub known: Known,
+}
+
+/// What is known of a pass as soon as it happens.
+#[derive(Default)]
+pub struct Known {
     /// The commit that was wanted and is not signed as it must be: if there is a report, it is of an earlier one.
     pub refused: Option<String>,
+    /// Whether build or push steps ran, be it to their end or not.
+    pub built: bool,
 }
 
 impl From<Exit> for Ended {
     fn from(exit: Exit) -> Self {
-        Ended { exit, report: None, refused: None }
+        Ended { exit, report: None, known: Known::default() }
     }
 }
 
@@ -182,9 +191,9 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
 pub async fn one_pass(global: &Global, args: &Apply, saved: Option<&Saved>, stop: &CancellationToken) -> Ended {
     // The pass fills in whose it is as soon as it knows.
     let span = tracing::info_span!(target: "reconcile::watch", "pass", scope = Empty, commit = Empty);
-    let mut refused = None;
-    match try_pass(global, args, saved, stop, &mut refused).instrument(span).await {
-        Ok(ended) | Err(ended) => Ended { refused, ..ended },
+    let mut known = Known::default();
+    match try_pass(global, args, saved, stop, &mut known).instrument(span).await {
+        Ok(ended) | Err(ended) => Ended { known, ..ended },
     }
 }
 
@@ -193,17 +202,17 @@ async fn try_pass(
     args: &Apply,
     saved: Option<&Saved>,
     stop: &CancellationToken,
-    refused: &mut Option<String>,
+    known: &mut Known,
 ) -> Result<Ended, Ended> {
     let mut request =
         pass::request(global, &args.selecting, stop.clone()).map_err(|text| super::exit::wrong_usage(&text))?;
     // A loop keeps up what was good until something better comes.
     let unsigned = if args.is_one_of_many() { Unsigned::GoesOn } else { Unsigned::Fails };
     let files = remote::fetch(&args.selecting, &mut request, unsigned).await.map_err(|unfetched| {
-        *refused = unfetched.refused;
+        known.refused = unfetched.refused;
         unfetched.exit
     })?;
-    refused.clone_from(&files.refused);
+    known.refused.clone_from(&files.refused);
     request.caution = pass::caution(&args.drift);
     if args.is_one_of_many() {
         request.caution.usual = USUAL_DRIFT_INTERVAL;
@@ -226,7 +235,7 @@ async fn try_pass(
         .map_err(|error| Ended::from(pass::failed(&error)))?;
     prepared.diagnostics.extend(connected.diagnostics);
     prepared.may_destroy().map_err(|error| Ended::from(pass::failed(&error)))?;
-    decide_and_apply(global, args, &mut prepared, promised.as_ref(), stop).await
+    decide_and_apply(global, args, &mut prepared, promised.as_ref(), stop, &mut known.built).await
 }
 
 async fn decide_and_apply(
@@ -235,6 +244,7 @@ async fn decide_and_apply(
     prepared: &mut Pass<'_>,
     promised: Option<&Plan>,
     asked: &CancellationToken,
+    built: &mut bool,
 ) -> Result<Ended, Ended> {
     let known = builds::remembered(prepared);
     let mut decided = decide(global, args, prepared, &known).await?;
@@ -256,6 +266,7 @@ async fn decide_and_apply(
     let _writing = stop::writing().map_err(|error| pass::failed(&error))?;
     let mut builds = known.clone();
     if open {
+        *built = true;
         builds = builds::run(prepared, builds).await.map_err(|error| match pass::failed(&error) {
             Exit::Failed if asked.is_cancelled() => Exit::Interrupted,
             exit => exit,
@@ -368,7 +379,7 @@ async fn decide(global: &Global, args: &Apply, prepared: &Pass<'_>, builds: &Bui
     }
     // The files are invalid whether that can be written down or not.
     let _ = also::write(&args.also, &pass::directory(prepared.request), &report);
-    Err(Ended { exit: Exit::Invalid, report: Some(report), refused: None })
+    Err(Ended { report: Some(report), ..Exit::Invalid.into() })
 }
 
 /// Asks unless `--yes` was given. Who destroys has to say what.
@@ -442,7 +453,7 @@ fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided,
         Err(failed) if exit == Exit::Done => failed,
         Ok(()) | Err(_) => exit,
     };
-    Ended { exit, report: Some(report), refused: None }
+    Ended { report: Some(report), ..exit.into() }
 }
 
 impl Apply {

@@ -207,7 +207,7 @@ impl Watching<'_> {
         };
         // Only other files can help those that are invalid.
         let again = matches!(verdict, Verdict::Failed | Verdict::Partly);
-        let verdict = match (&ended.refused, verdict) {
+        let verdict = match (&ended.known.refused, verdict) {
             // What is in is an earlier commit, and nothing but another one can help.
             (Some(_), Verdict::InSync) => Verdict::Failed,
             (Some(_) | None, verdict) => verdict,
@@ -221,7 +221,11 @@ impl Watching<'_> {
         self.spread(verdict, &ended, &words);
         self.state(verdict, &ended, &words);
         self.tell(&ended, words, again.then_some(retry));
-        if again { Turn::Failed } else { Turn::Settled }
+        match (again, ended.known.built) {
+            (true, _) => Turn::Failed,
+            (false, true) => Turn::Built,
+            (false, false) => Turn::Settled,
+        }
     }
 
     fn is_suspended(&mut self) -> bool {
@@ -257,7 +261,7 @@ impl Watching<'_> {
             scope: self.scope.clone().unwrap_or_else(|| "reconcile".to_owned()),
             state: verdict.word().to_owned(),
             before: before.map(|before| before.word().to_owned()),
-            commit: ended.refused.clone().or_else(|| ended.report.as_ref()?.source.commit.clone()),
+            commit: ended.known.refused.clone().or_else(|| ended.report.as_ref()?.source.commit.clone()),
             summary: words.to_owned(),
         };
         for target in self.targets.clone() {
@@ -275,7 +279,9 @@ impl Watching<'_> {
     fn state(&self, verdict: Verdict, ended: &Ended, words: &str) {
         let (Some(commit_status), Some(scope)) = (&self.commit_status, &self.scope) else { return };
         let clean = |report: &Report| report.source.commit.clone().filter(|_| !report.source.dirty);
-        let Some(commit) = ended.refused.clone().or_else(|| ended.report.as_ref().and_then(clean)) else { return };
+        let Some(commit) = ended.known.refused.clone().or_else(|| ended.report.as_ref().and_then(clean)) else {
+            return;
+        };
         let state = if verdict == Verdict::InSync { State::Success } else { State::Failure };
         let context = format!("reconcile/{}", text::printable(scope));
         let status = Status { state, context, words: text::printable(words), link: None };
@@ -307,7 +313,7 @@ impl Watching<'_> {
 /// A pass in one line.
 fn words(ended: &Ended) -> String {
     match &ended.report {
-        Some(report) if ended.refused.is_none() => text::line(report),
+        Some(report) if ended.known.refused.is_none() => text::line(report),
         Some(_) | None => last_words::failure().map_or_else(|| "failed".to_owned(), |failure| failure.message),
     }
 }

@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// After failures one never waits longer, nor longer than the interval.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
-/// Passes begin no sooner after one another, however often they are asked for.
+/// A pass begins no sooner after the end of another, however often it is asked for.
 const GAP: Duration = Duration::from_millis(250);
+/// So long after a pass one still hears of what it did itself: events of files wait until it is quiet.
+const ECHO: Duration = Duration::from_secs(1);
 /// So often one looks whether what a pass waits for is over.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -49,6 +51,8 @@ impl Waker {
 pub enum Turn {
     /// What should be is, or only another commit can help: there is time until the interval is over.
     Settled,
+    /// The same, and programs of the repository ran: what they write may be what wakes the loop.
+    Built,
     /// It may go better next time.
     Failed,
     /// There was nothing to look at yet: somebody is in the middle of something.
@@ -57,7 +61,8 @@ pub enum Turn {
 
 /// Makes passes until asked to stop: one at once, one whenever woken, and one when the interval is over.
 ///
-/// `turn` makes one pass. It is told how long the loop waits if that pass fails, to say so.
+/// `turn` makes one pass. It is told how long the loop waits if that pass fails, to say so. What wakes the loop while a
+/// pass fails or builds may be that pass itself: then as well it waits ever longer, and forgets nothing.
 pub async fn run(
     interval: Duration,
     mut woken: Receiver<()>,
@@ -68,14 +73,16 @@ pub async fn run(
     while !stop.is_cancelled() {
         // What comes from now on is not seen by this pass, or not by all of it.
         woken.mark_unchanged();
-        let began = Instant::now();
         let retry = after(failures, interval);
-        let pause = match turn(retry).await {
-            Turn::Settled => {
+        let turn = turn(retry).await;
+        let ended = Instant::now();
+        let echoed = matches!(turn, Turn::Built | Turn::Failed) && echoes(&mut woken, ended, stop).await;
+        let pause = match turn {
+            Turn::Settled | Turn::Built if !echoed => {
                 failures = 0;
                 jittered(interval, uuid::Uuid::new_v4().as_u128())
             }
-            Turn::Failed => {
+            Turn::Settled | Turn::Built | Turn::Failed => {
                 failures += 1;
                 retry
             }
@@ -84,15 +91,27 @@ pub async fn run(
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = sleep_until(Instant::now() + pause) => {}
+            () = sleep_until(ended + pause) => {}
             _ = woken.changed() => {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = sleep_until(began + GAP) => {}
+                    () = sleep_until(ended + GAP) => {}
                 }
             }
         }
     }
+}
+
+/// Whether something woke the loop during a pass, or so soon after it that the pass may have done so itself.
+async fn echoes(woken: &mut Receiver<()>, ended: Instant, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = sleep_until(ended + ECHO) => {}
+    }
+    // An error says that nobody is left who could wake anybody.
+    let came = woken.has_changed().unwrap_or(false);
+    woken.mark_unchanged();
+    came
 }
 
 /// How long to wait after this many failures and one more.
@@ -144,6 +163,51 @@ mod tests {
         let _ = tokio::time::timeout(GAP * 6, counted).await;
         assert_eq!(began.len(), 2);
         assert!(began[1] - began[0] >= GAP, "{began:?}");
+    }
+
+    /// How far after the one before turns begin, each of which wakes the loop in its middle and ends like this.
+    async fn gaps(ends: Turn, turns: usize) -> Vec<Duration> {
+        let (waker, woken) = Waker::new();
+        let stop = CancellationToken::new();
+        let mut began = Vec::new();
+        let turn = async |_: Duration| {
+            began.push(Instant::now());
+            waker.wake();
+            if began.len() == turns {
+                stop.cancel();
+            }
+            ends
+        };
+        run(MINUTE, woken, &stop, turn).await;
+        began.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+
+    #[tokio::test]
+    async fn a_pass_that_wakes_the_loop_itself_is_followed_ever_more_slowly() {
+        for ends in [Turn::Built, Turn::Failed] {
+            let gaps = gaps(ends, 3).await;
+            assert!(gaps[0] >= FIRST_RETRY && gaps[1] >= FIRST_RETRY * 2, "{ends:?}: {gaps:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_saves_a_file_while_it_waits_does_not_wait() {
+        let (waker, woken) = Waker::new();
+        let stop = CancellationToken::new();
+        let mut turns = 0;
+        let turn = async |_: Duration| {
+            turns += 1;
+            let waker = waker.clone();
+            match turns {
+                1 => drop(tokio::spawn(async move {
+                    tokio::time::sleep(ECHO * 2).await;
+                    waker.wake();
+                })),
+                _ => stop.cancel(),
+            }
+            Turn::Built
+        };
+        tokio::time::timeout(MINUTE / 2, run(MINUTE, woken, &stop, turn)).await.expect("long before the interval");
     }
 
     #[tokio::test]

@@ -155,6 +155,29 @@ fn an_api_that_is_away_is_waited_for() {
 }
 
 #[test]
+fn a_build_that_writes_into_the_directory_is_no_hot_loop() {
+    let built = |script: &str| {
+        let step = format!("  build:\n  - prefect.deployments.steps.run_shell_script:\n      script: {script}\n");
+        declared("first") + &step
+    };
+    let failing = project("watch-build-fails", &Server::shared().url);
+    failing.write("prefect.yaml", &built("sh -c 'date +%s%N > out.txt; false'"));
+    let began = std::time::Instant::now();
+    let mut watcher = Watcher::start(&failing, &["--interval", "1h"]);
+    watcher.says("trying again in 4 s");
+    assert!(began.elapsed().as_secs() >= 3, "{:?}: {:#?}", began.elapsed(), watcher.said());
+    // Without git nobody knows what a build sees: it runs in every pass.
+    let good = project("watch-built", &Server::shared().url);
+    good.write("prefect.yaml", &built("sh -c 'date +%s%N > out.txt'"));
+    let mut watcher = Watcher::start(&good, &["--interval", "1h"]);
+    watcher.until(0, "the first pass", changed("create"));
+    let (began, passes) = (std::time::Instant::now(), watcher.reports().len());
+    watcher.until(passes + 1, "two more", is_idle);
+    assert!(began.elapsed().as_secs() >= 2, "{:?}: {:#?}", began.elapsed(), watcher.said());
+    watcher.stop().exits(0);
+}
+
+#[test]
 fn nothing_is_applied_in_the_middle_of_a_merge() {
     let project = project("watch-merge", &Server::shared().url).git_init(None);
     project.git(&["checkout", "-q", "-b", "other"]);
