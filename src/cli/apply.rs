@@ -75,6 +75,8 @@ pub struct Known {
     pub refused: Option<String>,
     /// Whether build or push steps ran, be it to their end or not.
     pub built: bool,
+    /// What it could not wait for any longer: another pass on the same scope has the lock.
+    pub waits: Option<String>,
 }
 
 impl From<Exit> for Ended {
@@ -235,7 +237,7 @@ async fn try_pass(
         .map_err(|error| Ended::from(pass::failed(&error)))?;
     prepared.diagnostics.extend(connected.diagnostics);
     prepared.may_destroy().map_err(|error| Ended::from(pass::failed(&error)))?;
-    decide_and_apply(global, args, &mut prepared, promised.as_ref(), stop, &mut known.built).await
+    decide_and_apply(global, args, &mut prepared, promised.as_ref(), stop, known).await
 }
 
 async fn decide_and_apply(
@@ -244,7 +246,7 @@ async fn decide_and_apply(
     prepared: &mut Pass<'_>,
     promised: Option<&Plan>,
     asked: &CancellationToken,
-    built: &mut bool,
+    so_far: &mut Known,
 ) -> Result<Ended, Ended> {
     let known = builds::remembered(prepared);
     let mut decided = decide(global, args, prepared, &known).await?;
@@ -266,7 +268,7 @@ async fn decide_and_apply(
     let _writing = stop::writing().map_err(|error| pass::failed(&error))?;
     let mut builds = known.clone();
     if open {
-        *built = true;
+        so_far.built = true;
         builds = builds::run(prepared, builds).await.map_err(|error| match pass::failed(&error) {
             Exit::Failed if asked.is_cancelled() => Exit::Interrupted,
             exit => exit,
@@ -279,7 +281,10 @@ async fn decide_and_apply(
         }
     }
     interrupted(asked)?;
-    let guard = lock::acquire(prepared, args.lock_timeout).await.map_err(|error| pass::failed(&error))?;
+    let guard = lock::acquire(prepared, args.lock_timeout).await.map_err(|error| {
+        so_far.waits = matches!(error, PassError::Locked { .. }).then(|| error.to_string());
+        pass::failed(&error)
+    })?;
     let shown = Shown { digest: report.digest, known, reviewed: !args.yes || promised.is_some() };
     let exit = locked(global, args, prepared, decided, &builds, guard.as_ref().map(|guard| (guard, shown))).await;
     if let Some(guard) = guard {

@@ -199,6 +199,12 @@ impl Watching<'_> {
         if self.stop.is_cancelled() && ended.exit == Exit::Interrupted {
             return Turn::Settled;
         }
+        if let Some(waits) = &ended.known.waits {
+            // Whoever has the lock is at work on the same: how ours stood still holds, and is no news.
+            self.board.waiting(Some(waits));
+            self.tell(&ended, waits.clone(), Some(retry));
+            return Turn::Failed;
+        }
         let verdict = match ended.exit {
             Exit::Done | Exit::Pending => Verdict::InSync,
             Exit::Invalid => Verdict::Invalid,

@@ -29,6 +29,7 @@ fn row(name: &str, status: &Value) -> Value {
         "state": words(&state),
         "tone": tone(&state),
         "suspended": status["suspended"],
+        "waiting": status["waiting"].is_string(),
         "commit": report["source"]["commit"].as_str().map(short),
         "at": text(&last["at"]),
         "summary": text(&last["summary"]),

@@ -24,7 +24,7 @@ const FIRST: usize = 20;
 const VALUE_LENGTH: usize = 2000;
 
 /// The page of a status, which is JSON as a loop tells it: `version`, `started`, `state`, `suspended`,
-/// `suspended_since`, `error`, `report`, `objects`, `changed`, `history`.
+/// `suspended_since`, `waiting`, `waiting_since`, `error`, `report`, `objects`, `changed`, `history`.
 pub fn status(status: &Value) -> String {
     let report = &status["report"];
     let state = text(&status["state"]);
@@ -40,6 +40,8 @@ pub fn status(status: &Value) -> String {
         "icon": icon(&state),
         "suspended": status["suspended"],
         "suspended_since": text(&status["suspended_since"]),
+        "waiting": text(&status["waiting"]),
+        "waiting_since": text(&status["waiting_since"]),
         "facts": facts(status),
         "error": match &status["error"] {
             Value::Null => Value::Null,
@@ -266,6 +268,7 @@ mod tests {
         json!({
             "version": "0.1.0", "started": "2026-01-01T00:00:00Z", "state": "failed", "suspended": true,
             "suspended_since": "2026-01-01T00:00:02Z",
+            "waiting": "the lock of <b>", "waiting_since": "2026-01-01T00:00:03Z",
             "error": {"message": "nobody answers", "help": "wait"},
             "report": {
                 "scope": "shop<script>alert(1)</script>", "source": {"branch": "main", "commit": "3f2c1a9", "dirty": true},
@@ -297,6 +300,7 @@ mod tests {
             "nobody answers",
             "suspended",
             "<span class=\"once\">2026-01-01T00:00:02Z</span>",
+            "<span class=\"once\">2026-01-01T00:00:03Z</span>: the lock of &lt;b&gt;",
             "1 failed",
             "2 in sync",
             "<a href=\"#changed-0\">failed</a>",

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -11,6 +12,7 @@ use sha2::Sha256;
 use crate::support::Server;
 use crate::support::git_server::GitServer;
 use crate::support::project::Project;
+use crate::support::proxy::{Proxy, Request, Verdict};
 use crate::support::watcher::Watcher;
 
 const SECRET: &str = "canary-of-the-hook";
@@ -207,6 +209,46 @@ fn who_has_the_token_may_act() {
     assert_eq!(report["summary"]["update"], 1, "{report:#}");
     let output = served.watcher.stop().exits(0);
     assert!(!(output.stdout + &output.stderr).contains("canary"));
+}
+
+#[test]
+fn a_lock_that_another_one_holds_is_no_failure() {
+    let project = project("serve-locked");
+    let mut served = Served::start(&project, &["--lock-timeout", "1s"]);
+    served.watcher.until(0, "the first pass", is_done);
+    served.until("/", "in sync");
+
+    let proxy = Proxy::in_front_of(&Server::shared().url);
+    let is_meant = |request: &Request| request.is_write() && request.path.contains("/deployments/");
+    proxy.rule(move |request| if is_meant(request) { Verdict::HoldBefore } else { Verdict::Pass });
+    let other = self::project("serve-locked").api(&proxy.url);
+    other.write("prefect.yaml", &declared("second"));
+    let mut holder = other.reconcile_command().args(["apply", "--yes"]).stdout(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !proxy.requests().iter().any(is_meant) {
+        assert!(began.elapsed() < Duration::from_secs(120), "it never writes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+
+    project.write("prefect.yaml", &declared("third"));
+    served.watcher.says("the lock of `serve-locked` is held by");
+    served.until("/", ": the lock of `serve-locked` is held by");
+    let status: Value = serde_json::from_str(&served.get("/status.json").body).unwrap();
+    assert_eq!((&status["state"], &status["error"]), (&json!("in_sync"), &Value::Null), "{status:#}");
+    assert_eq!(status["history"].as_array().map(Vec::len), Some(1), "{status:#}");
+    assert_eq!(served.get("/readyz").status, 200);
+
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let http = Server::shared().http();
+    let locks = json!({"block_types": {"slug": {"any_": ["reconcile-lock"]}}});
+    let locks = http.post("/block_documents/filter", locks);
+    let ours = locks.as_array().unwrap().iter().find(|lock| lock["data"]["scope"] == "serve-locked").unwrap();
+    http.delete(&format!("/block_documents/{}", ours["id"].as_str().unwrap()));
+    let passes = served.watcher.reports().len();
+    served.watcher.until(passes, "the change", is_done);
+    served.until("/status.json", "\"waiting\":null");
+    served.watcher.stop().exits(0);
 }
 
 #[test]

@@ -70,6 +70,8 @@ pub(super) struct Inner {
     pub started: Timestamp,
     /// Since when passes are left out, if they are.
     pub suspended: Option<Timestamp>,
+    /// What is waited for, if anything is, and since when.
+    pub waiting: Option<(Timestamp, String)>,
     /// How every object stands.
     pub objects: Objects,
     /// The last report, and the last one that changed something.
@@ -102,6 +104,7 @@ impl Default for Board {
         let inner = Inner {
             started: Timestamp::now(),
             suspended: None,
+            waiting: None,
             objects: Objects::default(),
             report: None,
             changes: None,
@@ -142,6 +145,19 @@ impl Board {
         self.tell();
     }
 
+    /// Nothing is done until this is over; `None`: it is. Whatever a pass came to ends it too.
+    pub fn waiting(&self, what: Option<&str>) {
+        {
+            let mut inner = self.look();
+            if inner.waiting.as_ref().map(|(_, before)| before.as_str()) == what {
+                return;
+            }
+            let since = inner.waiting.take().map_or_else(Timestamp::now, |(since, _)| since);
+            inner.waiting = what.map(|what| (since, what.to_owned()));
+        }
+        self.tell();
+    }
+
     pub(super) fn count_webhook(&self, result: &'static str) {
         *self.look().counts.webhooks.entry(result).or_default() += 1;
     }
@@ -151,6 +167,7 @@ impl Board {
         {
             let mut inner = self.look();
             inner.count(pass);
+            inner.waiting = None;
             inner.history.push_front(entry(pass));
             inner.history.truncate(REMEMBERED);
             inner.verdict = Some(pass.verdict);
@@ -179,6 +196,8 @@ impl Board {
             "state": inner.verdict.map_or("starting", Verdict::word),
             "suspended": inner.suspended.is_some(),
             "suspended_since": inner.suspended.map(shown),
+            "waiting": inner.waiting.as_ref().map(|(_, what)| what),
+            "waiting_since": inner.waiting.as_ref().map(|(since, _)| shown(*since)),
             "error": inner.failure,
             "report": inner.report,
             "objects": inner.objects.to_json(),
