@@ -1,6 +1,7 @@
 //! `reconcile --watch`: one pass after another, until asked to stop.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -24,6 +25,10 @@ use crate::source::{Events, git};
 
 /// How long to sleep unless told otherwise.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// A pass that takes longer is told of while it is under way.
+const LONG: Duration = Duration::from_secs(10);
+/// What takes so much longer than the interval, or than runs may be waited for, is no good sign. Builds take minutes.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Runs until asked to stop.
 pub async fn run(global: &Global, bare: Bare, stop: CancellationToken) -> Exit {
@@ -50,8 +55,10 @@ pub async fn run_and_tell(
     };
     let (waker, woken) = Waker::new();
     let globals = each_environment(global);
+    let interval = args.interval.unwrap_or(INTERVAL);
+    let patience = PATIENCE + interval.max(bare.drain.unwrap_or_default());
     let boards: Vec<(String, Board)> =
-        globals.iter().map(|global| (global.env.clone().unwrap_or_default(), Board::default())).collect();
+        globals.iter().map(|global| (global.env.clone().unwrap_or_default(), Board::new(patience))).collect();
     let _served = match listen(&args, &boards, &waker).await {
         Ok(served) => served,
         Err(exit) => return exit,
@@ -79,7 +86,6 @@ pub async fn run_and_tell(
             in_sync: in_sync.take(),
         });
     }
-    let interval = args.interval.unwrap_or(INTERVAL);
     watch::run(interval, woken, &stop, async |retry| one_after_another(&mut all, retry).await).await;
     join_all(all.into_iter().filter_map(|watching| watching.commit_status).map(CommitStatus::end)).await;
     Exit::Done
@@ -185,6 +191,8 @@ struct Watching<'a> {
 impl Watching<'_> {
     async fn turn(&mut self, retry: Duration) -> Turn {
         if self.is_suspended() {
+            self.waits_for = None;
+            self.board.waiting(None);
             return Turn::Settled;
         }
         if self.must_wait() {
@@ -192,7 +200,7 @@ impl Watching<'_> {
         }
         last_words::begin();
         let (began, clock) = (Timestamp::now(), Instant::now());
-        let ended = one_pass(&self.global, &self.apply, None, &self.stop).await;
+        let ended = self.pass(began).await;
         if let Some(owed) = last_words::owed(ended.exit).filter(|_| self.global.json) {
             output::result(&owed.to_string());
         }
@@ -234,6 +242,18 @@ impl Watching<'_> {
         }
     }
 
+    /// One pass. The board hears of it before its end if that takes long.
+    async fn pass(&self, began: Timestamp) -> Ended {
+        let mut pass = pin!(one_pass(&self.global, &self.apply, None, &self.stop));
+        match tokio::time::timeout(LONG, &mut pass).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                self.board.takes_its_time(began);
+                pass.await
+            }
+        }
+    }
+
     fn is_suspended(&mut self) -> bool {
         let before = std::mem::replace(&mut self.slept, self.board.is_suspended());
         match (before, self.slept) {
@@ -247,8 +267,11 @@ impl Watching<'_> {
     /// Whether git is in the middle of something: then the files are those of no commit that anybody means.
     fn must_wait(&mut self) -> bool {
         let found = self.path.and_then(git::under_way);
-        if let Some(what) = found.filter(|_| found != self.waits_for) {
-            self.line(&format!("waiting until {what} of git is through"), None, None);
+        if found != self.waits_for {
+            self.board.waiting(found.map(|what| format!("{what} of git is under way")).as_deref());
+            if let Some(what) = found {
+                self.line(&format!("waiting until {what} of git is through"), None, None);
+            }
         }
         self.waits_for = found;
         found.is_some()

@@ -24,7 +24,7 @@ const FIRST: usize = 20;
 const VALUE_LENGTH: usize = 2000;
 
 /// The page of a status, which is JSON as a loop tells it: `version`, `started`, `state`, `suspended`,
-/// `suspended_since`, `waiting`, `waiting_since`, `error`, `report`, `objects`, `changed`, `history`.
+/// `suspended_since`, `waiting`, `waiting_since`, `under_way_since`, `error`, `report`, `objects`, `changed`, `history`.
 pub fn status(status: &Value) -> String {
     let report = &status["report"];
     let state = text(&status["state"]);
@@ -91,6 +91,9 @@ fn facts(status: &Value) -> Vec<Value> {
     if last.is_object() {
         facts.push(fact("Last pass", format!("{}, {} s", text(&last["at"]), last["seconds"]), false));
         facts.push(fact("Its result", text(&last["summary"]), false));
+    }
+    if status["under_way_since"].is_string() {
+        facts.push(fact("Pass under way since", text(&status["under_way_since"]), false));
     }
     facts.push(fact("Running since", text(&status["started"]), false));
     facts
@@ -269,6 +272,7 @@ mod tests {
             "version": "0.1.0", "started": "2026-01-01T00:00:00Z", "state": "failed", "suspended": true,
             "suspended_since": "2026-01-01T00:00:02Z",
             "waiting": "the lock of <b>", "waiting_since": "2026-01-01T00:00:03Z",
+            "under_way_since": "2026-01-01T00:00:04Z",
             "error": {"message": "nobody answers", "help": "wait"},
             "report": {
                 "scope": "shop<script>alert(1)</script>", "source": {"branch": "main", "commit": "3f2c1a9", "dirty": true},
@@ -301,6 +305,7 @@ mod tests {
             "suspended",
             "<span class=\"once\">2026-01-01T00:00:02Z</span>",
             "<span class=\"once\">2026-01-01T00:00:03Z</span>: the lock of &lt;b&gt;",
+            "2026-01-01T00:00:04Z",
             "1 failed",
             "2 in sync",
             "<a href=\"#changed-0\">failed</a>",

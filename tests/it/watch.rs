@@ -202,6 +202,39 @@ fn nothing_is_applied_in_the_middle_of_a_merge() {
 }
 
 #[test]
+fn nothing_is_applied_in_the_middle_of_a_rebase() {
+    let project = project("watch-rebase", &Server::shared().url).git_init(None);
+    project.git(&["checkout", "-q", "-b", "other"]);
+    project.write("prefect.yaml", &declared("theirs"));
+    project.git_commit("theirs");
+    project.git(&["checkout", "-q", "main"]);
+    project.write("prefect.yaml", &declared("ours"));
+    project.git_commit("ours");
+    let mut watcher = Watcher::start(&project, &["--interval", "1s", "--listen", "127.0.0.1:0"]);
+    let page = Http::new(watcher.says("the status page is at").rsplit("at ").next().unwrap());
+    watcher.until(0, "the first pass", changed("create"));
+    // Both sides changed the same line.
+    let rebase = project.shell("git -c user.name=a -c user.email=a@b rebase -q other");
+    assert_ne!(rebase.code, 0, "{rebase:?}");
+    watcher.says("waiting until a rebase of git is through");
+    let status = page.get("/status.json");
+    assert_eq!((&status["waiting"], &status["state"]), (&json!("a rebase of git is under way"), &json!("in_sync")));
+    assert!(page.get("/metrics").as_str().unwrap().contains("reconcile_waiting 1\n"));
+    assert!(page.get("/").as_str().unwrap().contains("a rebase of git is under way"));
+    project.write("prefect.yaml", &declared("both"));
+    assert_eq!(description("watch-rebase"), "ours");
+    let passes = watcher.reports().len();
+    project.git(&["add", "-A"]);
+    let rebase = project.shell("git -c user.name=a -c user.email=a@b -c core.editor=true rebase --continue");
+    assert_eq!(rebase.code, 0, "{rebase:?}");
+    let commit = project.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    let report = watcher.until(passes, "the rebase", changed("update"));
+    assert_eq!((&report["source"]["commit"], description("watch-rebase")), (&json!(commit), json!("both")));
+    assert!(!watcher.said().join("\n").contains("Invalid"), "{:#?}", watcher.said());
+    assert_eq!(page.get("/status.json")["waiting"], Value::Null);
+}
+
+#[test]
 fn a_branch_switch_is_one_change() {
     let project = project("watch-branch", &Server::shared().url).git_init(None);
     project.git(&["checkout", "-q", "-b", "other"]);

@@ -72,6 +72,10 @@ pub(super) struct Inner {
     pub suspended: Option<Timestamp>,
     /// What is waited for, if anything is, and since when.
     pub waiting: Option<(Timestamp, String)>,
+    /// Since when a pass is under way that takes its time.
+    pub under_way: Option<Timestamp>,
+    /// After so long without an end, waits and passes count as trouble.
+    patience: Duration,
     /// How every object stands.
     pub objects: Objects,
     /// The last report, and the last one that changed something.
@@ -99,12 +103,15 @@ pub(super) struct Counts {
     pub webhooks: BTreeMap<&'static str, u64>,
 }
 
-impl Default for Board {
-    fn default() -> Self {
+impl Board {
+    /// A board without a pass. A wait or a pass that lasts longer than `patience` is no good sign.
+    pub fn new(patience: Duration) -> Board {
         let inner = Inner {
             started: Timestamp::now(),
             suspended: None,
             waiting: None,
+            under_way: None,
+            patience,
             objects: Objects::default(),
             report: None,
             changes: None,
@@ -115,9 +122,7 @@ impl Default for Board {
         };
         Board { inner: Arc::new(Mutex::new(inner)), changed: watch::channel(0).0 }
     }
-}
 
-impl Board {
     pub(super) fn look(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,10 +157,33 @@ impl Board {
             if inner.waiting.as_ref().map(|(_, before)| before.as_str()) == what {
                 return;
             }
+            inner.under_way = None;
             let since = inner.waiting.take().map_or_else(Timestamp::now, |(since, _)| since);
             inner.waiting = what.map(|what| (since, what.to_owned()));
         }
         self.tell();
+    }
+
+    /// A pass is under way since then, and takes its time. What it comes to ends that.
+    pub fn takes_its_time(&self, began: Timestamp) {
+        self.look().under_way = Some(began);
+        self.tell();
+    }
+
+    /// Why not everything is as git says, or nobody may know, in a word; `None` if all is well.
+    pub(super) fn trouble(&self, now: Timestamp) -> Option<&'static str> {
+        let inner = self.look();
+        let patience = i64::try_from(inner.patience.as_secs()).unwrap_or(i64::MAX);
+        let for_long = |since: Timestamp| now.as_second().saturating_sub(since.as_second()) > patience;
+        match inner.verdict {
+            None => Some("starting"),
+            Some(verdict @ (Verdict::Partly | Verdict::Failed | Verdict::Invalid)) => Some(verdict.word()),
+            Some(Verdict::InSync) if inner.waiting.as_ref().is_some_and(|(since, _)| for_long(*since)) => {
+                Some("waiting")
+            }
+            Some(Verdict::InSync) if inner.under_way.is_some_and(for_long) => Some("hanging"),
+            Some(Verdict::InSync) => None,
+        }
     }
 
     pub(super) fn count_webhook(&self, result: &'static str) {
@@ -167,7 +195,7 @@ impl Board {
         {
             let mut inner = self.look();
             inner.count(pass);
-            inner.waiting = None;
+            (inner.waiting, inner.under_way) = (None, None);
             inner.history.push_front(entry(pass));
             inner.history.truncate(REMEMBERED);
             inner.verdict = Some(pass.verdict);
@@ -198,6 +226,7 @@ impl Board {
             "suspended_since": inner.suspended.map(shown),
             "waiting": inner.waiting.as_ref().map(|(_, what)| what),
             "waiting_since": inner.waiting.as_ref().map(|(since, _)| shown(*since)),
+            "under_way_since": inner.under_way.map(shown),
             "error": inner.failure,
             "report": inner.report,
             "objects": inner.objects.to_json(),
@@ -256,4 +285,34 @@ fn entry(pass: &Noted<'_>) -> Value {
 /// A moment as machines and people read it.
 pub(super) fn shown(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_a_wait_nor_a_pass_lasts_for_ever_unseen() {
+        let board = Board::new(Duration::from_secs(900));
+        let now = Timestamp::now();
+        let later = |seconds: u64| now + Duration::from_secs(seconds);
+        let noted = Noted { verdict: Verdict::InSync, report: None, failure: None, began: now, took: Duration::ZERO };
+        assert_eq!(board.trouble(now), Some("starting"));
+        board.note(&noted);
+        assert_eq!(board.trouble(later(10_000)), None);
+        board.waiting(Some("a rebase of git"));
+        // Another thing that is waited for is no new beginning.
+        board.waiting(Some("a merge of git"));
+        assert_eq!((board.trouble(later(800)), board.trouble(later(1000))), (None, Some("waiting")));
+        assert_eq!(board.to_json()["waiting"], "a merge of git");
+        board.waiting(None);
+        assert_eq!(board.trouble(later(1000)), None);
+        board.takes_its_time(now);
+        assert_eq!((board.trouble(later(900)), board.trouble(later(901))), (None, Some("hanging")));
+        assert_eq!(board.to_json()["under_way_since"], shown(now));
+        board.note(&noted);
+        assert_eq!(board.trouble(later(1000)), None);
+        board.note(&Noted { verdict: Verdict::Partly, ..noted });
+        assert_eq!(board.trouble(now), Some("partly"));
+    }
 }

@@ -34,6 +34,15 @@ pub(super) fn text(board: &Board) -> String {
     let in_sync = inner.verdict == Some(Verdict::InSync);
     out.metric("in_sync", "gauge", "Whether the last pass left everything as git says.", one(f64::from(in_sync)));
     out.metric("suspended", "gauge", "Whether passes are left out.", one(f64::from(inner.suspended.is_some())));
+    let waiting = one(f64::from(inner.waiting.is_some()));
+    out.metric("waiting", "gauge", "Whether passes wait: for git, or for the lock.", waiting);
+    let under_way = seconds(inner.under_way);
+    out.metric(
+        "pass_under_way_timestamp_seconds",
+        "gauge",
+        "When a pass began that takes its time; 0 if none does.",
+        under_way,
+    );
     let changes = counts
         .changes
         .iter()

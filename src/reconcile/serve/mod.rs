@@ -33,6 +33,7 @@ use axum::routing::{get, post};
 use axum::{Router, serve};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -156,15 +157,13 @@ async fn events_of(State(house): Our, Path(name): Path<String>) -> Response {
     house.of(&name, |board| heard(&house, board))
 }
 
-/// Ready is who has everything as git says, everywhere.
+/// Ready is who has everything as git says, everywhere, and goes on looking.
 async fn readiness(State(house): Our) -> Response {
-    let verdicts = house.boards.iter().map(|(_, board)| board.look().verdict);
-    let verdict = verdicts.reduce(|all, one| if all == Some(Verdict::InSync) { one } else { all }).flatten();
-    let code = match verdict {
-        Some(Verdict::InSync) => StatusCode::OK,
-        Some(Verdict::Partly | Verdict::Failed | Verdict::Invalid) | None => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (code, format!("{}\n", verdict.map_or("starting", Verdict::word))).into_response()
+    let now = Timestamp::now();
+    match house.boards.iter().find_map(|(_, board)| board.trouble(now)) {
+        None => format!("{}\n", Verdict::InSync.word()).into_response(),
+        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")).into_response(),
+    }
 }
 
 async fn metrics_text(State(house): Our) -> Response {
