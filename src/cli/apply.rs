@@ -27,6 +27,7 @@ use crate::reconcile::read::declared_api;
 use crate::reconcile::{Decided, Pass, PassError, Python, event, stop};
 use crate::report::diagnostics::Texts;
 use crate::report::{Outcome, Report, text};
+use crate::source::git;
 
 /// Where passes follow one another, another one on the same scope is waited for so long: it is at work on the same.
 const USUAL_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -77,6 +78,8 @@ pub struct Known {
     pub built: bool,
     /// What it could not wait for any longer: another pass on the same scope has the lock.
     pub waits: Option<String>,
+    /// Whether git switched files while they were read: what they say is what nobody means.
+    pub too_early: bool,
 }
 
 impl From<Exit> for Ended {
@@ -225,16 +228,22 @@ async fn try_pass(
     request.owning.drain = args.drain;
     // What is to be deleted was applied somewhere.
     let absent = if args.destroy { Absent::Demand } else { Absent::StartLocal };
-    let connected = connect(global, &pass::directory(&request), declared_api(&request), absent).await?;
+    let directory = pass::directory(&request);
+    let stood = args.is_one_of_many().then(|| git::standing(&directory));
+    let connected = connect(global, &directory, declared_api(&request), absent).await?;
     pass::settle(&mut request, &connected);
     let promised = match (saved, &args.review) {
         (Some(saved), _) => Some(saved.check(&request, &connected).await?),
         (None, Some(review)) => Some(review.check(global, &request, &connected).await?),
         (None, None) => None,
     };
-    let mut prepared = Pass::prepare(&request, connected.api.as_ref(), Python::Ask)
-        .await
-        .map_err(|error| Ended::from(pass::failed(&error)))?;
+    let prepared = Pass::prepare(&request, connected.api.as_ref(), Python::Ask).await;
+    let is_as_it_was = |stood| git::under_way(&directory).is_none() && git::standing(&directory) == stood;
+    if !stood.is_none_or(is_as_it_was) {
+        known.too_early = true;
+        return Err(Exit::Stale.into());
+    }
+    let mut prepared = prepared.map_err(|error| Ended::from(pass::failed(&error)))?;
     prepared.diagnostics.extend(connected.diagnostics);
     prepared.may_destroy().map_err(|error| Ended::from(pass::failed(&error)))?;
     decide_and_apply(global, args, &mut prepared, promised.as_ref(), stop, known).await

@@ -56,7 +56,7 @@ pub async fn run_and_tell(
     let (waker, woken) = Waker::new();
     let globals = each_environment(global);
     let interval = args.interval.unwrap_or(INTERVAL);
-    let patience = PATIENCE + interval.max(bare.drain.unwrap_or_default());
+    let patience = PATIENCE.saturating_add(interval.max(bare.drain.unwrap_or_default()));
     let boards: Vec<(String, Board)> =
         globals.iter().map(|global| (global.env.clone().unwrap_or_default(), Board::new(patience))).collect();
     let _served = match listen(&args, &boards, &waker).await {
@@ -201,6 +201,9 @@ impl Watching<'_> {
         last_words::begin();
         let (began, clock) = (Timestamp::now(), Instant::now());
         let ended = self.pass(began).await;
+        if ended.known.too_early {
+            return Turn::TooEarly;
+        }
         if let Some(owed) = last_words::owed(ended.exit).filter(|_| self.global.json) {
             output::result(&owed.to_string());
         }

@@ -103,11 +103,36 @@ pub fn under_way(dir: &Path) -> Option<&'static str> {
     }
 }
 
-/// Whether a lock is there and not left behind: a command that is killed leaves it for ever.
+/// Whether a lock is there and not left behind: a command that is killed leaves it for ever. Git writes it when it begins
+/// and when it is through, and a large checkout takes minutes.
 #[cfg(feature = "git")]
 fn is_fresh(lock: &Path) -> bool {
     let age = lock.metadata().and_then(|meta| meta.modified()).map(|time| time.elapsed());
-    age.is_ok_and(|age| age.is_ok_and(|age| age < std::time::Duration::from_secs(10)))
+    age.is_ok_and(|age| age.is_ok_and(|age| age < std::time::Duration::from_secs(10 * 60)))
+}
+
+/// What a command of git leaves otherwise than it was if it touches many files: what is checked out, and the index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    head: Option<String>,
+    index: Option<(u64, std::time::SystemTime)>,
+}
+
+/// How the work tree around a directory stands. Files that are read between two equal ones, with nothing
+/// [`under_way`] after them, were not switched meanwhile.
+#[cfg(feature = "git")]
+pub fn standing(dir: &Path) -> Standing {
+    let Ok(Some(repo)) = libgit::open(dir) else { return Standing::default() };
+    let head = repo.head().and_then(|head| head.peel_to_commit()).map(|commit| commit.id().to_string());
+    // Another one takes its place, whoever writes it.
+    let index = repo.path().join("index").metadata().and_then(|meta| Ok((meta.len(), meta.modified()?)));
+    Standing { head: head.ok(), index: index.ok() }
+}
+
+/// Built without git: nothing is known of any repository.
+#[cfg(not(feature = "git"))]
+pub fn standing(_dir: &Path) -> Standing {
+    Standing::default()
 }
 
 /// Built without git: nothing is known of any repository.

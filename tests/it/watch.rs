@@ -251,6 +251,45 @@ fn a_branch_switch_is_one_change() {
 }
 
 #[test]
+fn files_that_are_switched_while_they_are_read_are_read_again() {
+    let proxy = Proxy::in_front_of(&Server::shared().url);
+    let project = project("watch-switched", &Server::shared().url).api(&proxy.url).git_init(None);
+    for name in ["second", "third"] {
+        project.git(&["checkout", "-q", "-b", name]);
+        project.write("prefect.yaml", &declared(name));
+        project.git_commit(name);
+    }
+    project.git(&["checkout", "-q", "main"]);
+    let mut watcher = Watcher::start(&project, &["--interval", "1h"]);
+    watcher.until(0, "the first pass", changed("create"));
+
+    // The API does not answer before the files are others than those that were read.
+    let (answers, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    proxy.rule(move |_| {
+        let _ = gate.lock().unwrap().recv();
+        Verdict::Pass
+    });
+    proxy.reset();
+    let passes = watcher.reports().len();
+    project.git(&["checkout", "-q", "second"]);
+    let began = std::time::Instant::now();
+    while proxy.requests().is_empty() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(120), "{:#?}", watcher.said());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    project.git(&["checkout", "-q", "third"]);
+    drop(answers);
+    watcher.until(passes, "the change", changed("update"));
+    assert_eq!(description("watch-switched"), "third");
+    let output = watcher.stop().exits(0);
+    assert!(!output.stderr.contains("error"), "{output:?}");
+    let reports: Vec<Value> = output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let branches: Vec<&Value> = reports.iter().map(|report| &report["source"]["branch"]).collect();
+    assert!(!branches.contains(&&json!("second")), "{branches:?}");
+}
+
+#[test]
 fn logs_in_json_name_scope_and_commit() {
     let project = project("watch-logs", &Server::shared().url).git_init(None);
     let mut watcher = Watcher::start(&project, &["--interval", "1h", "--log-format", "json"]);
