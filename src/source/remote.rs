@@ -6,6 +6,7 @@
 //! | `<name of the repository>/` | that commit, checked out; its objects are the mirror's |
 //! | `modules/` | mirrors of submodules, if they are wanted |
 //! | `lock` | who may write the above |
+//! | `verified` | the last commit that somebody signed who may, if that matters: it outlives the mirror |
 //!
 //! Both are made again when they turn out to be damaged, or too many fetches have left something behind. The contents
 //! of large file storage are not fetched. It blocks on network and disk.
@@ -241,7 +242,10 @@ impl Remote {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
             .collect();
-        let taken = matches!(name.as_str(), "" | "." | ".." | "mirror" | "mirror.git" | "modules" | "lock");
+        let taken = matches!(
+            name.as_str(),
+            "" | "." | ".." | "mirror" | "mirror.git" | "modules" | "lock" | "verified" | "verified.new"
+        );
         self.place.join(if taken { "repository" } else { &name })
     }
 
@@ -258,8 +262,6 @@ impl Remote {
     /// Brings the mirror and the files to the wanted commit. `depth` is how many repositories lie around this one.
     fn sync(&self, depth: usize) -> Result<Synced, Error> {
         let path = self.mirror();
-        let verified = || Repository::open_bare(&path).and_then(|mirror| mirror.refname_to_id(VERIFIED)).ok();
-        let good = self.signers.is_some().then(verified).flatten();
         let packs = fs::read_dir(path.join("objects/pack")).map_or(0, Iterator::count);
         if packs > 2 * MOST_PACKS {
             self.forget().map_err(|error| Error::from_str(&error.to_string()))?;
@@ -273,7 +275,7 @@ impl Remote {
                 Repository::init_opts(&path, options.bare(true).external_template(false).mkpath(true))?
             }
         };
-        self.bring_back(&mirror, good);
+        self.bring_back(&mirror);
         let (newest, branch) = self.fetch(&mirror)?;
         let (commit, refused) = self.verified(&mirror, newest)?;
         if let Some(commit) = commit {
@@ -283,25 +285,39 @@ impl Remote {
     }
 
     /// The last commit that was good is not forgotten with its mirror, if the server still has it.
-    fn bring_back(&self, mirror: &Repository, good: Option<Oid>) {
-        let Some(good) = good.filter(|_| mirror.refname_to_id(VERIFIED).is_err()) else {
+    fn bring_back(&self, mirror: &Repository) {
+        let is_there = || mirror.refname_to_id(VERIFIED).is_ok_and(|good| has(mirror, good).is_some());
+        if self.signers.is_none() || is_there() {
             return;
-        };
+        }
+        let noted = fs::read_to_string(self.place.join("verified")).ok();
+        let Some(good) = noted.and_then(|id| full_id(id.trim())) else { return };
+        let wanted = Remote { wanted: Wanted::Commit(good.to_string()), ..self.clone() };
         let fetched = mirror
             .remote_anonymous(&self.url)
-            .and_then(|mut remote| remote.fetch(&[format!("+{good}:{VERIFIED}")], Some(&mut self.options(true)), None));
+            .and_then(|mut remote| wanted.fetch_commit(mirror, &mut remote))
+            .and_then(|(good, _)| mirror.reference(VERIFIED, good, true, "").map(drop));
         if let Err(error) = fetched {
-            tracing::info!(%error, "the last commit that was good is not to be had any more");
+            tracing::info!(%error, "the last commit that was good is not to be had");
         }
+    }
+
+    /// This commit is good.
+    fn note(&self, mirror: &Repository, good: Oid) -> Result<(), Error> {
+        if mirror.refname_to_id(VERIFIED).ok() == Some(good) {
+            return Ok(());
+        }
+        let (file, draft) = (self.place.join("verified"), self.place.join("verified.new"));
+        let written = fs::write(&draft, format!("{good}\n")).and_then(|()| fs::rename(&draft, &file));
+        written.map_err(|error| Error::from_str(&format!("{}: {error}", file.display())))?;
+        mirror.reference(VERIFIED, good, true, "").map(drop)
     }
 
     /// The commit that may be used, if any: the newest, or the last one that was good and why the newest is not.
     fn verified(&self, mirror: &Repository, newest: Oid) -> Result<(Option<Oid>, Option<String>), Error> {
         let Some(signers) = &self.signers else { return Ok((Some(newest), None)) };
         let Some(why) = signers.objection(mirror, newest) else {
-            if mirror.refname_to_id(VERIFIED).ok() != Some(newest) {
-                mirror.reference(VERIFIED, newest, true, "")?;
-            }
+            self.note(mirror, newest)?;
             return Ok((Some(newest), None));
         };
         // Who may sign can be others by now.

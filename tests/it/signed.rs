@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::remote::World;
 use crate::support::Server;
 use crate::support::forge::FakeForge;
+use crate::support::git_server::Rules;
 use crate::support::http::Http;
 use crate::support::project::Project;
 use crate::support::skip::skipped_for_want;
@@ -129,6 +130,47 @@ fn a_loop_keeps_up_the_last_good_commit() {
     let output = watcher.stop().exits(0);
     assert!(output.stderr.contains(&format!("commit {bad} of {address} is refused: it is not signed")), "{output:?}");
     assert_eq!(world.deployment()["description"], "fourth");
+}
+
+#[test]
+fn the_last_good_commit_outlives_the_mirror() {
+    if !has("ssh-keygen") {
+        return skipped_for_want("there is no `ssh-keygen`");
+    }
+    let world = World::new("signed-mirror");
+    let ada = ssh_key(&world.author, "ada");
+    world.user.write("signers", &format!("ada@example.org {ada}"));
+    signs_with(&world.author, "ada");
+    let good = world.push("second");
+    let address = world.git.address("shop");
+    let mut watcher = Watcher::start(&world.user, &["--git", &address, "--signers", "signers", "--interval", "1s"]);
+    watcher.until(0, "the signed commit", |report| report["source"]["commit"] == json!(good));
+    world.author.git(&["config", "commit.gpgsign", "false"]);
+    world.push("third");
+    let goes_on = |report: &Value| report["error"]["code"] == "E0525" && report["source"]["commit"] == json!(good);
+    watcher.until(0, "a refusal", goes_on);
+
+    let mirror = world.place().join("mirror.git");
+    let damages: [(&str, bool, &dyn Fn()); 3] = [
+        ("no repository any more", true, &|| fs::remove_file(mirror.join("HEAD")).unwrap()),
+        ("the leavings of many fetches", true, &|| {
+            (0..100).for_each(|n| fs::write(mirror.join(format!("objects/pack/{n}")), "x").unwrap());
+        }),
+        ("no objects", false, &|| fs::remove_dir_all(mirror.join("objects")).unwrap()),
+    ];
+    for (what, is_away, damage) in damages {
+        // While the server is away the mirror is lost, and cannot be made again.
+        world.git.rules(Rules { away: is_away, ..Rules::default() });
+        damage();
+        if is_away {
+            let passes = watcher.reports().len();
+            watcher.until(passes + 1, what, |report| report["source"].is_null());
+            world.git.rules(Rules::default());
+        }
+        let passes = watcher.reports().len();
+        watcher.until(passes + 1, what, goes_on);
+    }
+    watcher.stop().exits(0);
 }
 
 #[track_caller]
