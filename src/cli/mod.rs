@@ -23,6 +23,7 @@ mod remote;
 mod render;
 mod review;
 mod saved;
+mod saying;
 mod schema;
 mod shell;
 mod status;

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::apply::{Apply, Ended, one_pass};
 use super::args::{Bare, Global, LogFormat, WatchArgs};
-use super::commit_status::{CommitStatus, Said};
+use super::commit_status::{self, Said};
 use super::exit::{Exit, failed, wrong_usage};
+use super::saying::Saying;
 use super::{last_words, output, pass};
 use crate::forge::{State, Status};
 use crate::notify::{self, News, Target};
@@ -67,7 +68,7 @@ pub async fn run_and_tell(
     let _events = path.as_ref().and_then(|path| files(path, &waker));
     let mut all = Vec::new();
     for (global, (_, board)) in globals.into_iter().zip(boards) {
-        let commit_status = match args.commit_status.then(CommitStatus::new).transpose() {
+        let commit_status = match args.commit_status.then(commit_status::saying).transpose() {
             Ok(commit_status) => commit_status,
             Err(exit) => return exit,
         };
@@ -79,7 +80,7 @@ pub async fn run_and_tell(
             path: path.as_deref(),
             waits_for: None,
             slept: false,
-            targets: targets.clone(),
+            told: targets.iter().cloned().map(telling).collect(),
             commit_status,
             scope: None,
             verdict: None,
@@ -87,7 +88,11 @@ pub async fn run_and_tell(
         });
     }
     watch::run(interval, woken, &stop, async |retry| one_after_another(&mut all, retry).await).await;
-    join_all(all.into_iter().filter_map(|watching| watching.commit_status).map(CommitStatus::end)).await;
+    let farewells = all.into_iter().map(|Watching { told, commit_status, .. }| async move {
+        let statuses = commit_status.into_iter().map(Saying::end);
+        tokio::join!(join_all(statuses), join_all(told.into_iter().map(Saying::end)))
+    });
+    join_all(farewells).await;
     Exit::Done
 }
 
@@ -165,6 +170,18 @@ fn files(path: &Path, waker: &Waker) -> Option<Events> {
     }
 }
 
+/// Tells a target of changes of state. Nobody waits for it: a pass does not depend on who hears of it.
+fn telling(target: Target) -> Saying<News> {
+    let say = move |news: News| {
+        let target = target.clone();
+        async move {
+            let told = notify::tell(&target, &news).await;
+            told.inspect_err(|sentence| tracing::warn!("{target} was not told: {sentence}")).is_ok()
+        }
+    };
+    Saying::new(|told, news| told.state == news.state, say)
+}
+
 struct Watching<'a> {
     global: Global,
     apply: Apply,
@@ -176,10 +193,10 @@ struct Watching<'a> {
     waits_for: Option<&'static str>,
     /// Whether the last turn was left out.
     slept: bool,
-    /// Who is told when the state changes.
-    targets: Vec<Target>,
+    /// Those who are told when the state changes.
+    told: Vec<Saying<News>>,
     /// Says on commits how they stand.
-    commit_status: Option<CommitStatus>,
+    commit_status: Option<Saying<Said>>,
     /// The scope, as far as it is known.
     scope: Option<String>,
     /// How the last pass ended.
@@ -296,15 +313,7 @@ impl Watching<'_> {
             commit: ended.known.refused.clone().or_else(|| ended.report.as_ref()?.source.commit.clone()),
             summary: words.to_owned(),
         };
-        for target in self.targets.clone() {
-            let news = news.clone();
-            // Nobody waits for it: a pass does not depend on who hears of it.
-            tokio::spawn(async move {
-                if let Err(sentence) = notify::tell(&target, &news).await {
-                    tracing::warn!("{target} was not told: {sentence}");
-                }
-            });
-        }
+        self.told.iter().for_each(|target| target.say(news.clone()));
     }
 
     /// Says on the commit how it stands. Files that differ from it say nothing of it.

@@ -103,3 +103,26 @@ fn a_change_of_state_is_told_once() {
     let missing = project.reconcile(&["--watch", "--notify-file", "flow.py"]).exits(64);
     assert!(missing.stderr.contains("line 1 of the targets"), "{missing:?}");
 }
+
+#[test]
+fn no_message_overtakes_another() {
+    let server = Server::shared();
+    server.http().request("POST", "/work_pools/", Some(&json!({"name": "told", "type": "process"})));
+    let inbox = Inbox::new();
+    let project = Project::new()
+        .file("reconcile.yaml", "name: notified-in-order\n")
+        .file("flow.py", "from prefect import flow\n\n@flow(name=\"notified-in-order\")\ndef f():\n    pass\n")
+        .file("prefect.yaml", "deployments: [\n")
+        .file("targets", &format!("webhook http://{}/canary\n", inbox.address))
+        .api(&server.url)
+        .with_python();
+    let mut watcher = Watcher::start(&project, &["--interval", "1h", "--notify-file", "targets"]);
+    watcher.until(0, "the complaint", |report| report["diagnostics"][0]["severity"] == "error");
+    // The first attempt to tell that failed; it is repaired before the second one.
+    project.write("prefect.yaml", &declared("first"));
+    watcher.until(0, "the first pass", |report| report["changes"][0]["result"] == "done");
+    let all = inbox.until(2);
+    let states: Vec<&Value> = all.iter().map(|one| &one["state"]).collect();
+    assert_eq!(states, [&json!("invalid"), &json!("in_sync")]);
+    watcher.stop().exits(0);
+}
