@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::process::{Signal, getpid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ pub async fn run(global: &Global, args: DevArgs, stop: CancellationToken) -> Exi
         );
     }
     let global = Global { local: true, ..global.clone() };
+    let _hangup = watch::Ends::of(with_the_terminal());
     // Before anybody else asks for it: it takes a while, and is told once.
     let python = match connect::connect(&global, directory(&args), Declared::default(), Absent::StartLocal).await {
         Ok(connected) => connected.python,
@@ -52,6 +55,14 @@ pub async fn run(global: &Global, args: DevArgs, stop: CancellationToken) -> Exi
     });
     let (watched, worked, _) = tokio::join!(watching, working, running);
     if watched == Exit::Done { worked } else { watched }
+}
+
+/// Who closes the terminal wants what a supervisor wants that asks for a stop. To a loop alone a hangup means less.
+async fn with_the_terminal() {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    if hangup.recv().await.is_some() {
+        let _ = kill_process(getpid(), Signal::TERM);
+    }
 }
 
 fn directory(args: &DevArgs) -> &Path {

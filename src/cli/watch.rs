@@ -64,7 +64,7 @@ pub async fn run_and_tell(
         Ok(served) => served,
         Err(exit) => return exit,
     };
-    let _hangups = Ends(tokio::spawn(waker.clone().on_hangup()).abort_handle());
+    let _hangups = Ends::of(waker.clone().on_hangup());
     let _events = path.as_ref().and_then(|path| files(path, &waker));
     let mut all = Vec::new();
     for (global, (_, board)) in globals.into_iter().zip(boards) {
@@ -117,7 +117,14 @@ async fn one_after_another(all: &mut [Watching<'_>], retry: Duration) -> Turn {
 }
 
 /// Ends a task when dropped.
-struct Ends(AbortHandle);
+pub struct Ends(AbortHandle);
+
+impl Ends {
+    /// Begins it.
+    pub fn of(task: impl Future<Output = ()> + Send + 'static) -> Ends {
+        Ends(tokio::spawn(task).abort_handle())
+    }
+}
 
 impl Drop for Ends {
     fn drop(&mut self) {
@@ -137,7 +144,7 @@ async fn listen(args: &WatchArgs, boards: &[(String, Board)], waker: &Waker) -> 
     let address = listener.local_addr().map_err(taken)?;
     output::say(&format!("the status page is at http://{address}/"));
     let serving = serve::run(listener, boards.to_vec(), waker.clone(), keys);
-    Ok(Some(Ends(tokio::spawn(serving).abort_handle())))
+    Ok(Some(Ends::of(serving)))
 }
 
 /// A secret of a file or else of the environment. An empty one would let everybody in.

@@ -69,6 +69,17 @@ fn everything_that_flows_need_is_in_one_terminal() {
 }
 
 #[test]
+fn closing_the_terminal_ends_it() {
+    let cache = Cache::new();
+    let project = project(&cache);
+    let mut dev = Watcher::spawn(&project, &["dev"]);
+    dev.says("Applied: ");
+    dev.signal("-HUP");
+    dev.says("stopped!");
+    dev.ends().exits(0);
+}
+
+#[test]
 fn a_worker_that_cannot_work_ends_it() {
     let cache = Cache::new();
     let project = project(&cache);
