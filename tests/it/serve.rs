@@ -188,6 +188,40 @@ fn webhooks_wake_the_loop_if_they_are_signed() {
 }
 
 #[test]
+fn who_proves_nothing_costs_nothing() {
+    let project = project("serve-flood");
+    let served = Served::start(&project, &[]);
+    // A head, and never a body.
+    let send = |headers: &str| {
+        let mut stream = TcpStream::connect(&served.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let head = format!("POST /webhook HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let status = |stream: TcpStream| {
+        let mut line = String::new();
+        let _ = BufReader::new(stream).read_line(&mut line);
+        line
+    };
+    let unsigned = status(send("content-length: 5000000"));
+    assert!(unsigned.contains(" 401 "), "{unsigned}");
+    let large = status(send("content-length: 6000000\r\nx-gitlab-token: x"));
+    assert!(large.contains(" 413 "), "{large}");
+    let good = served.ask("POST", "/webhook", &[("x-gitlab-token", SECRET)], "{}");
+    assert_eq!(good.status, 202);
+    // Four of eight are listened to; the others are told long before that has an end.
+    let (told, answers) = std::sync::mpsc::channel();
+    for _ in 0..8 {
+        let (told, stream) = (told.clone(), send("content-length: 5000000\r\nx-gitlab-token: x"));
+        std::thread::spawn(move || told.send(status(stream)));
+    }
+    for answer in answers.iter().take(4) {
+        assert!(answer.contains(" 503 "), "{answer}");
+    }
+}
+
+#[test]
 fn who_has_the_token_may_act() {
     let project = project("serve-acts");
     let mut served = Served::start(&project, &[]);

@@ -57,7 +57,7 @@ pub(super) fn text(board: &Board) -> String {
     let requests = [("read", counts.reads), ("write", counts.writes)];
     let requests = requests.map(|(kind, n)| (format!("{{kind=\"{kind}\"}}"), number(Some(&n))));
     out.metric("api_requests_total", "counter", "Requests to the API.", requests);
-    let webhooks = ["accepted", "replayed", "forged", "too_large"];
+    let webhooks = ["accepted", "replayed", "forged", "too_large", "busy"];
     let webhooks = webhooks.map(|word| (format!("{{result=\"{word}\"}}"), number(counts.webhooks.get(word))));
     out.metric("webhooks_total", "counter", "Webhooks by what they were.", webhooks);
     if let Some(report) = &inner.report {

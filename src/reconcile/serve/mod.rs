@@ -12,6 +12,7 @@
 //! | `POST /reconcile`, `/suspend`, `/resume` | with the bearer token |
 
 mod board;
+mod connections;
 mod hooks;
 mod metrics;
 mod objects;
@@ -22,30 +23,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Request, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::{Router, serve};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use board::{Board, Noted, Verdict};
 
 use super::watch::Waker;
 use crate::report::{overview, page};
+use connections::Limits;
 use hooks::{Delivery, Hooks};
 
 /// No webhook has a larger body, in bytes.
 const LARGEST_WEBHOOK: usize = 5 << 20;
+/// So many webhooks are read at once: before the end of a body nobody knows whose it is.
+const MOST_WEBHOOKS: usize = 4;
+/// How long a webhook waits until others are read, and how long its body may take.
+const WEBHOOK_WAITS: Duration = Duration::from_secs(5);
+const WEBHOOK_TAKES: Duration = Duration::from_secs(30);
+/// Pages, probes and forges together are few; descriptors are not many more.
+const LIMITS: Limits = Limits { most: 256, silence: Duration::from_secs(30) };
 /// So many pages may listen at once.
 const MOST_LISTENERS: usize = 64;
 
@@ -64,6 +73,8 @@ struct House {
     waker: Waker,
     token: Option<String>,
     hooks: Option<Hooks>,
+    /// Places for webhooks that are read.
+    reading: Semaphore,
     listeners: AtomicUsize,
     /// Whether only this machine can reach us. Then names of other machines are refused: a page of theirs that a
     /// browser here has open could otherwise reach us under its own name.
@@ -76,8 +87,8 @@ struct House {
 pub async fn run(listener: TcpListener, boards: Vec<(String, Board)>, waker: Waker, keys: Keys) {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let hooks = keys.webhook_secret.as_deref().map(Hooks::new);
-    let house = House { boards, waker, token: keys.token, hooks, listeners: AtomicUsize::new(0), loopback };
-    let house = Arc::new(house);
+    let (reading, listeners) = (Semaphore::new(MOST_WEBHOOKS), AtomicUsize::new(0));
+    let house = Arc::new(House { boards, waker, token: keys.token, hooks, reading, listeners, loopback });
     let router = Router::new()
         .route("/", get(status_page))
         .route("/status.json", get(status))
@@ -94,9 +105,7 @@ pub async fn run(listener: TcpListener, boards: Vec<(String, Board)>, waker: Wak
         .route("/resume", post(resume))
         .layer(middleware::from_fn_with_state(Arc::clone(&house), guard))
         .with_state(house);
-    if let Err(error) = serve(listener, router).await {
-        tracing::error!(%error, "nothing is served any more");
-    }
+    connections::keep_answering(listener, router, &LIMITS).await;
 }
 
 type Our = State<Arc<House>>;
@@ -224,9 +233,24 @@ async fn webhook(State(house): Our, headers: HeaderMap, body: Body) -> Response 
     let Some(hooks) = &house.hooks else {
         return (StatusCode::NOT_FOUND, "webhooks are taken only where a secret for them was given\n").into_response();
     };
-    let Ok(Ok(body)) = tokio::time::timeout(Duration::from_secs(30), to_bytes(body, LARGEST_WEBHOOK)).await else {
+    if !hooks::claims_to_be_signed(&headers) {
+        house.count_webhook("forged");
+        return (StatusCode::UNAUTHORIZED, "there is no signature\n").into_response();
+    }
+    let too_large = || {
         house.count_webhook("too_large");
-        return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or never ends\n").into_response();
+        (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or never ends\n").into_response()
+    };
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > LARGEST_WEBHOOK) {
+        return too_large();
+    }
+    let Ok(Ok(_place)) = tokio::time::timeout(WEBHOOK_WAITS, house.reading.acquire()).await else {
+        house.count_webhook("busy");
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many come at once\n").into_response();
+    };
+    let Ok(Ok(body)) = tokio::time::timeout(WEBHOOK_TAKES, to_bytes(body, LARGEST_WEBHOOK)).await else {
+        return too_large();
     };
     match hooks.judge(&headers, &body) {
         Delivery::Good => {
