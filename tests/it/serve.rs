@@ -178,7 +178,7 @@ fn webhooks_wake_the_loop_if_they_are_signed() {
     let report = served.watcher.until(1, "the pushed commit", |report| report["source"]["commit"] == *commit);
     assert_eq!(report["summary"]["update"], 1, "{report:#}");
     let again = served.ask("POST", "/webhook", &[("x-hub-signature-256", &signed)], &body);
-    assert_eq!((again.status, again.body.as_str()), (200, "this was here before\n"));
+    assert_eq!((again.status, again.body.as_str()), (200, "this was here just now\n"));
     let metrics = served.get("/metrics").body;
     for (result, n) in [("accepted", 1), ("replayed", 1), ("forged", 2)] {
         assert!(metrics.contains(&format!("reconcile_webhooks_total{{result=\"{result}\"}} {n}")), "{metrics}");

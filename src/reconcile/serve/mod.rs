@@ -260,7 +260,7 @@ async fn webhook(State(house): Our, headers: HeaderMap, body: Body) -> Response 
         }
         Delivery::Replayed => {
             house.count_webhook("replayed");
-            (StatusCode::OK, "this was here before\n").into_response()
+            (StatusCode::OK, "this was here just now\n").into_response()
         }
         Delivery::Forged => {
             house.count_webhook("forged");
