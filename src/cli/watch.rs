@@ -284,8 +284,8 @@ impl Watching<'_> {
     fn is_suspended(&mut self) -> bool {
         let before = std::mem::replace(&mut self.slept, self.board.is_suspended());
         match (before, self.slept) {
-            (false, true) => self.line("suspended: nothing is done until it is resumed", None, None),
-            (true, false) => self.line("resumed", None, None),
+            (false, true) => self.line("suspended: nothing is done until it is resumed", self.scope.as_deref(), None),
+            (true, false) => self.line("resumed", self.scope.as_deref(), None),
             (true, true) | (false, false) => {}
         }
         self.slept

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::serve::Served;
 use crate::support::Server;
 use crate::support::http::Http;
 use crate::support::project::Project;
@@ -10,10 +11,12 @@ use crate::support::watcher::Watcher;
 const PROJECT: &str = "name: several\nenvironments:\n  test: { vars: { stage: test, value: one } }\n  \
                        prod: { vars: { stage: prod, value: one } }\n";
 
+const RESOURCES: &str = "variables:\n- {name: \"several_{{ vars.stage }}\", value: \"{{ vars.value }}\"}\n";
+
 fn project() -> Project {
     Project::new()
         .file("reconcile.yaml", PROJECT)
-        .file("all.reconcile.yaml", "variables:\n- {name: \"several_{{ vars.stage }}\", value: \"{{ vars.value }}\"}\n")
+        .file("all.reconcile.yaml", RESOURCES)
         .api(&Server::shared().url)
         .with_python()
 }
@@ -71,6 +74,36 @@ fn one_loop_looks_after_all_of_them() {
     let reports = watcher.reports();
     assert!(!of(&reports, "several@test").is_empty() && !of(&reports, "several@prod").is_empty());
     watcher.stop().exits(0);
+}
+
+#[test]
+fn one_of_them_is_suspended_alone() {
+    let mine = |text: &str| text.replace("several", "suspended");
+    let project = project().env("RECONCILE_TOKEN", "canary-of-the-token");
+    project.write("reconcile.yaml", &mine(PROJECT));
+    project.write("all.reconcile.yaml", &mine(RESOURCES));
+    let mut served = Served::start(&project, &["--env", "test", "--env", "prod"]);
+    let is_done = |scope: &'static str| {
+        move |report: &Value| report["scope"] == scope && report["changes"][0]["result"] == "done"
+    };
+    served.watcher.until(0, "test", is_done("suspended@test"));
+    served.watcher.until(0, "prod", is_done("suspended@prod"));
+
+    assert_eq!((served.act("/env/none/suspend"), served.act("/env/test/suspend")), (404, 202));
+    served.until("/env/test/status.json", "\"suspended\":true");
+    served.until("/env/prod/status.json", "\"suspended\":false");
+    let passes = served.watcher.reports().len();
+    project.write("reconcile.yaml", &mine(PROJECT).replace("value: one", "value: two"));
+    served.watcher.until(passes, "prod goes on", is_done("suspended@prod"));
+    served.watcher.says("suspended@test  suspended: nothing is done");
+    let value =
+        |stage: &str| Server::shared().http().get(&format!("/variables/name/suspended_{stage}"))["value"].clone();
+    assert_eq!((value("test"), value("prod")), (json!("one"), json!("two")));
+    assert_eq!(served.act("/env/prod/reconcile"), 202);
+    assert_eq!(served.act("/env/test/resume"), 202);
+    served.watcher.until(passes, "test is resumed", is_done("suspended@test"));
+    assert_eq!(value("test"), "two");
+    served.watcher.stop().exits(0);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | `GET /env/NAME/…` | of several environments one: page, `status.json`, `events` |
 //! | `POST /webhook` | look again, signed by a forge |
 //! | `POST /reconcile`, `/suspend`, `/resume` | with the bearer token |
+//! | `POST /env/NAME/reconcile`, `/suspend`, `/resume` | the same for one of several environments |
 
 mod board;
 mod connections;
@@ -96,6 +97,9 @@ pub async fn run(listener: TcpListener, boards: Vec<(String, Board)>, waker: Wak
         .route("/env/{name}/", get(page_of))
         .route("/env/{name}/status.json", get(status_of))
         .route("/env/{name}/events", get(events_of))
+        .route("/env/{name}/reconcile", post(reconcile_of))
+        .route("/env/{name}/suspend", post(suspend_of))
+        .route("/env/{name}/resume", post(resume_of))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics_text))
@@ -283,6 +287,25 @@ async fn resume(State(house): Our, headers: HeaderMap) -> Response {
         house.waker.wake();
     };
     house.act(&headers, resume, "resumed\n")
+}
+
+/// Who looks again looks at all of them.
+async fn reconcile_of(State(house): Our, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    house.of(&name, |_| house.act(&headers, || house.waker.wake(), "looking again\n"))
+}
+
+async fn suspend_of(State(house): Our, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    house.of(&name, |board| house.act(&headers, || board.suspend(true), "suspended\n"))
+}
+
+async fn resume_of(State(house): Our, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    house.of(&name, |board| {
+        let resume = || {
+            board.suspend(false);
+            house.waker.wake();
+        };
+        house.act(&headers, resume, "resumed\n")
+    })
 }
 
 impl House {
