@@ -99,6 +99,7 @@ pub async fn apply(
         ids: Arc::new(RwLock::new(decided.observed.ids())),
         flows: Arc::new(decided.observed.flows.clone()),
         outcomes: Outcomes::new(),
+        paused: BTreeMap::new(),
         request: pass.request,
         stop: pass.request.stop.clone(),
         guard,
@@ -152,6 +153,8 @@ struct Applying<'a> {
     ids: Ids,
     flows: Arc<BTreeMap<String, String>>,
     outcomes: Outcomes,
+    /// Deployments that were paused to be deleted, with their ids.
+    paused: BTreeMap<Key, String>,
     request: &'a Request,
     stop: CancellationToken,
     guard: Option<&'a Guard>,
@@ -166,13 +169,27 @@ type Job = (Key, Result<Option<String>, ApiError>);
 impl<'a> Applying<'a> {
     async fn run(&mut self, keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
         for wave in order::waves(&self.planned.plan) {
-            self.begin(&wave, keeper).await?;
-            self.make_flows(&wave).await;
-            self.drain(&wave, keeper).await?;
-            self.wave(wave, keeper).await?;
+            let ended = self.whole_wave(wave, keeper).await;
+            self.resume().await;
+            ended?;
         }
         self.settle_queues().await;
         Ok(())
+    }
+
+    async fn whole_wave(&mut self, wave: Vec<Key>, keeper: &mut Keeper<'_>) -> Result<(), Stopped> {
+        self.begin(&wave, keeper).await?;
+        self.make_flows(&wave).await;
+        self.drain(&wave, keeper).await?;
+        self.wave(wave, keeper).await
+    }
+
+    /// Whatever stood in the way of a deletion, what was paused for it goes on: the next pass would take it for paused
+    /// by somebody.
+    async fn resume(&mut self) {
+        let mut paused = std::mem::take(&mut self.paused);
+        paused.retain(|key, _| self.outcomes.get(key) != Some(&Outcome::Done));
+        drain::resume(&self.api, paused, &*self.request.say).await;
     }
 
     /// Waits for the runs of deployments of a wave that are to be deleted.
@@ -197,8 +214,10 @@ impl<'a> Applying<'a> {
             paused: going.values().filter(is_paused).cloned().collect(),
             going,
         };
-        let stays = drain.run(async || self.check_lock(false).await).await?;
-        self.outcomes.extend(stays);
+        let mut paused = BTreeMap::new();
+        let stays = drain.run(&mut paused, async || self.check_lock(false).await).await;
+        self.paused = paused;
+        self.outcomes.extend(stays?);
         Ok(())
     }
 

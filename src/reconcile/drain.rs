@@ -1,9 +1,10 @@
 //! Deployments that are to be deleted while runs of theirs are under way: paused, waited for, and held if that takes too
-//! long. What is held is resumed, so that it is as it was found.
+//! long. Whatever is not deleted in the end is resumed, so that it is as it was found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiError};
@@ -36,12 +37,18 @@ pub struct Drain<'a> {
 impl Drain<'_> {
     /// Waits until nothing is under way any more. Gives what must not be deleted now, and why.
     ///
-    /// `stays` is asked before every look whether the lock is still ours; when it fails, the wait ends with its error.
+    /// `paused` gets the ids of all that is paused here, also where this fails: what is not deleted has to be given to
+    /// [`resume`]. `stays` is asked before every look whether the lock is still ours; when it fails, the wait ends with
+    /// its error.
     ///
     /// # Errors
     /// Those of `stays`. An API that does not answer makes the deployments fail.
-    pub async fn run<E>(&self, stays: impl AsyncFn() -> Result<(), E>) -> Result<BTreeMap<Key, Outcome>, E> {
-        match self.wait(stays).await {
+    pub async fn run<E>(
+        &self,
+        paused: &mut BTreeMap<Key, String>,
+        stays: impl AsyncFn() -> Result<(), E>,
+    ) -> Result<BTreeMap<Key, Outcome>, E> {
+        match self.wait(paused, stays).await {
             Ok(result) => result,
             Err(error) => {
                 let why = format!("it is not known whether runs are under way: {error}");
@@ -52,14 +59,16 @@ impl Drain<'_> {
 
     async fn wait<E>(
         &self,
+        paused: &mut BTreeMap<Key, String>,
         stays: impl AsyncFn() -> Result<(), E>,
     ) -> Result<Result<BTreeMap<Key, Outcome>, E>, ApiError> {
         let mut running = self.api.running_runs(&self.going.keys().cloned().collect()).await?;
-        let mut resume = BTreeSet::new();
         if self.patience > Duration::ZERO {
-            for id in running.keys().filter(|id| !self.going.get(*id).is_some_and(|key| self.paused.contains(key))) {
+            for id in running.keys() {
+                let Some(key) = self.going.get(id).filter(|key| !self.paused.contains(*key)) else { continue };
+                // It may be paused although that fails.
+                paused.insert(key.clone(), id.clone());
                 self.api.pause_deployment(id, true).await?;
-                resume.insert(id.clone());
             }
         }
         let (began, mut told, mut pause) = (Instant::now(), None::<Instant>, LOOKS.0);
@@ -80,9 +89,6 @@ impl Drain<'_> {
                 break;
             }
             running = self.api.running_runs(&running.into_keys().collect()).await?;
-        }
-        for id in running.keys().filter(|id| resume.contains(*id)) {
-            self.api.pause_deployment(id, false).await?;
         }
         let held = running.iter().filter_map(|(id, runs)| Some((self.going.get(id)?.clone(), self.outcome(*runs))));
         Ok(lost.map(|()| held.collect()))
@@ -106,6 +112,19 @@ impl Drain<'_> {
         Outcome::Held(format!(
             "{runs} still under way{waited}; let them end, or cancel them, and run again, or wait longer with `--drain`"
         ))
+    }
+}
+
+/// Resumes deployments that were paused to be deleted and were not. One that is gone all the same is no failure; of one
+/// that stays paused it is told.
+pub async fn resume(api: &Api, paused: BTreeMap<Key, String>, say: &(dyn Fn(&str) + Send + Sync)) {
+    let all = paused.iter().map(|(key, id)| async move { (key, api.pause_deployment(id, false).await) });
+    for (key, resumed) in join_all(all).await {
+        match resumed {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => say(&format!("`{key}` was paused to be deleted and stays so; resume it by hand: {error}")),
+        }
     }
 }
 

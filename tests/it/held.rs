@@ -1,6 +1,6 @@
 //! What is not deleted: what others use, what runs wait in, what runs are under way of; and in what order the rest goes.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -349,6 +349,105 @@ fn runs_under_way_are_waited_for() {
     let output = ended(child).exits(0);
     assert!(output.stderr.contains("waiting for 1 run of 1 deployment"), "{output:?}");
     assert!(!bench.is_there(&path));
+}
+
+/// An apply that is about to delete two deployments, each with a run under way; it waits for these runs.
+struct Draining {
+    bench: Bench,
+    proxy: Proxy,
+    child: Child,
+    /// The deployments, with the run of each.
+    both: [(String, Value); 2],
+}
+
+impl Draining {
+    fn start() -> Draining {
+        let bench = Bench::new("work_pools: [{ name: p, type: process }]\n");
+        let one =
+            |name: &str| format!("- {{ name: {name}, entrypoint: \"flow.py:hello\", work_pool: {{ name: p }} }}\n");
+        bench.project.write("prefect.yaml", &format!("deployments:\n{}", ["d", "e"].map(one).concat()));
+        bench.project.reconcile(&["apply", "--yes"]).exits(0);
+        let both = ["d", "e"].map(|name| {
+            let id = bench.http().get(&format!("/deployments/name/hello/{name}"))["id"].clone();
+            (id.as_str().unwrap().to_owned(), bench.run(&id, "RUNNING"))
+        });
+        bench.project.remove("prefect.yaml");
+        let proxy = Proxy::in_front_of(&bench.server.url);
+        let mut command = bench.project.reconcile_command();
+        let command = command.args(["apply", "--yes", "--drain", "5m", "--api-url", &proxy.url]).args(PRUNE);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let draining = Draining { bench, proxy, child, both };
+        draining.until("both are paused", || draining.paused() == [true, true]);
+        draining
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < Duration::from_secs(120), "never: {what}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn paused(&self) -> [Value; 2] {
+        self.both.each_ref().map(|(id, _)| self.bench.http().get(&format!("/deployments/{id}"))["paused"].clone())
+    }
+
+    /// Waits for the end; the report.
+    fn ends(self, code: i32) -> (Value, [Value; 2]) {
+        let paused = |bench: &Bench, id: &str| bench.http().get(&format!("/deployments/{id}"))["paused"].clone();
+        let output = ended(self.child).exits(code);
+        let found = self.both.each_ref().map(|(id, _)| paused(&self.bench, id));
+        (serde_json::from_str(&output.stdout).unwrap(), found)
+    }
+}
+
+#[test]
+fn who_is_interrupted_resumes_what_is_not_deleted() {
+    let draining = Draining::start();
+    let [(first, run), (second, _)] = &draining.both;
+    draining.bench.enters(run, "COMPLETED");
+    // From then on it waits for the second alone, and the first could go.
+    draining.until("the first is through", || {
+        let requests = draining.proxy.requests();
+        let looks = |body: &str| body.contains(second.as_str()) && !body.contains(first.as_str());
+        requests.iter().any(|r| r.path.ends_with("/flow_runs/count") && r.status == 200 && looks(&r.body))
+    });
+    let pid = rustix::process::Pid::from_child(&draining.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let (report, paused) = draining.ends(130);
+    assert_eq!(paused, [json!(false), json!(false)], "{report:#}");
+    for name in ["hello/d", "hello/e"] {
+        assert_eq!(change(&report, "deployment", name)["result"], "skipped", "{report:#}");
+    }
+}
+
+#[test]
+fn an_api_that_fails_in_the_middle_leaves_nothing_paused() {
+    let draining = Draining::start();
+    draining.proxy.rule(|request| match request.path.contains("/flow_runs/") {
+        true => Verdict::Answer(503, "{\"exception_message\": \"busy\"}".to_owned()),
+        false => Verdict::Pass,
+    });
+    let (report, paused) = draining.ends(1);
+    assert_eq!(paused, [json!(false), json!(false)], "{report:#}");
+    assert_eq!(change(&report, "deployment", "hello/d")["result"], "failed", "{report:#}");
+}
+
+#[test]
+fn what_may_not_be_deleted_after_all_is_resumed() {
+    let draining = Draining::start();
+    draining.proxy.rule(|request| match request.method == "DELETE" && request.path.contains("/deployments/") {
+        true => Verdict::Answer(403, "{\"detail\": \"no\"}".to_owned()),
+        false => Verdict::Pass,
+    });
+    for (_, run) in &draining.both {
+        draining.bench.enters(run, "COMPLETED");
+    }
+    let (report, paused) = draining.ends(1);
+    assert_eq!(paused, [json!(false), json!(false)], "{report:#}");
+    assert_eq!(change(&report, "deployment", "hello/e")["result"], "failed", "{report:#}");
 }
 
 #[test]
