@@ -192,6 +192,9 @@ impl Client {
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         let mut attempt = 0;
         let mut tokens = 0;
+        // Whether a write was sent that may have arrived.
+        let mut doubt = false;
+        let refused = |error: ApiError, doubt| if doubt { error.after_doubt() } else { error };
         loop {
             attempt += 1;
             let next = match self.attempt(call).await {
@@ -200,13 +203,16 @@ impl Client {
             };
             let (because, undone, asked) = match next {
                 Next::Done(answer) => return Ok(answer),
-                Next::Stop(error) => return Err(error),
+                Next::Stop(error) => return Err(refused(error, doubt)),
                 Next::Token if tokens < 2 => {
                     tokens += 1;
                     self.fetch_token().await?;
                     continue;
                 }
-                Next::Token => return Err(self.denied(call, 403, "; the server takes none of its own tokens")),
+                Next::Token => {
+                    let error = self.denied(call, 403, "; the server takes none of its own tokens");
+                    return Err(refused(error, doubt));
+                }
                 Next::Again { because, undone, asked } => (because, undone, asked),
             };
             let (what, request) = (call.what.to_owned(), call.named());
@@ -216,6 +222,7 @@ impl Client {
             if attempt > self.connection.max_retries {
                 return Err(ApiError::Failing { what, request, attempts: attempt, because });
             }
+            doubt |= !undone && !call.is_read();
             let wait = retry::delay(self.connection.retry_delay, attempt, asked);
             tracing::debug!(request, because, ?wait, "sending again");
             self.sent_again.fetch_add(1, Ordering::Relaxed);

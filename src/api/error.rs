@@ -67,6 +67,9 @@ pub enum ApiError {
         /// The server's reason, without anything that was sent.
         detail: String,
     },
+    /// It was denied or refused, but an earlier try of the same was never answered: that one may have arrived.
+    #[error(transparent)]
+    Doubtful(Box<ApiError>),
     /// The server fails, again and again.
     #[error("the Prefect API fails at {what} ({request}, {attempts} attempts): {because}")]
     Failing {
@@ -138,6 +141,7 @@ impl ApiError {
             | ApiError::NotPrefect { .. }
             | ApiError::Denied { .. }
             | ApiError::Refused { .. }
+            | ApiError::Doubtful(_)
             | ApiError::Garbled { .. }
             | ApiError::CloudOnly { .. }
             | ApiError::UnknownType { .. } => false,
@@ -148,8 +152,19 @@ impl ApiError {
     pub fn status(&self) -> Option<u16> {
         match self {
             ApiError::Denied { status, .. } | ApiError::Refused { status, .. } => Some(*status),
+            ApiError::Doubtful(error) => error.status(),
             _ => None,
         }
+    }
+
+    /// Whether nothing of what was asked for was done: no try went unanswered, and the last one was turned away.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, ApiError::Denied { .. } | ApiError::Refused { .. } | ApiError::UnknownType { .. })
+    }
+
+    /// The same, where an earlier try was never answered.
+    pub(super) fn after_doubt(self) -> ApiError {
+        if self.is_refusal() { ApiError::Doubtful(Box::new(self)) } else { self }
     }
 
     /// Whether the thing does not exist.
@@ -170,6 +185,7 @@ impl ApiError {
             ApiError::NotPrefect { .. } => "E0512",
             ApiError::Denied { .. } => "E0513",
             ApiError::Refused { .. } => "E0514",
+            ApiError::Doubtful(error) => error.code(),
             ApiError::Failing { .. } => "E0515",
             ApiError::Ambiguous { .. } => "E0516",
             ApiError::Garbled { .. } => "E0517",
@@ -202,6 +218,7 @@ impl ApiError {
                 .to_owned(),
             ApiError::Refused { status: 404, .. } => "it may have been deleted in the meantime: plan again".to_owned(),
             ApiError::Refused { .. } => "correct what the reason names, then run again".to_owned(),
+            ApiError::Doubtful(error) => error.help(),
             ApiError::Failing { .. } => "look at the server's log, then run again: what is done stays done".to_owned(),
             ApiError::Ambiguous { .. } => "run again: what is there is found and not made twice".to_owned(),
             ApiError::Unlocked { .. } => "run again: what is in is found, and nothing is made twice".to_owned(),

@@ -146,11 +146,12 @@ impl Api {
                 Ok(answer) => return id_of(&answer, &call),
                 // What stands in the way may be our own first try, which arrived late.
                 Err(error) if error.is_conflict() && attempt > 1 => {
-                    return self.made_since(key, started).await?.ok_or(error);
+                    let made = self.made_since(key, started).await.map_err(ApiError::after_doubt)?;
+                    return made.ok_or(error);
                 }
                 Err(error) => self.pause_before_looking(error, attempt).await?,
             }
-            if let Some(id) = self.made_since(key, started).await? {
+            if let Some(id) = self.made_since(key, started).await.map_err(ApiError::after_doubt)? {
                 return Ok(id);
             }
         }

@@ -106,7 +106,8 @@ impl Api {
                 Err(error) => error,
             };
             self.pause_before_looking(error, attempt).await?;
-            if let Some(id) = self.fresh_automation(&name, body, started).await? {
+            let found = self.fresh_automation(&name, body, started).await.map_err(ApiError::after_doubt)?;
+            if let Some(id) = found {
                 self.made().insert(id.clone());
                 return Ok(id);
             }
@@ -174,6 +175,7 @@ impl Api {
                 tokio::time::sleep(retry::delay(connection.retry_delay, attempt, None)).await;
                 Ok(())
             }
+            error if attempt > 1 => Err(error.after_doubt()),
             error => Err(error),
         }
     }

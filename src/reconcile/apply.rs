@@ -391,7 +391,7 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// Takes note of what became of a change. One that failed stays pending: something of it may have arrived.
+    /// Takes note of what became of a change. One that failed stays pending if something of it may have arrived.
     fn finish(&mut self, (key, result): Job, keeper: &mut Keeper<'_>) {
         let outcome = match result {
             Ok(Some(id)) => {
@@ -410,9 +410,8 @@ impl<'a> Applying<'a> {
                 Outcome::Done
             }
             Err(error) => {
-                // Somebody else made it meanwhile: it must not count as ours.
                 let writes = self.planned.writes.get(&key).map_or(&[][..], Vec::as_slice);
-                if error.is_conflict() && matches!(writes, [Write::CreateObject { .. }]) {
+                if makes_nothing(&key, writes, &error) {
                     keeper.skip(&key);
                 }
                 Outcome::Failed(error.to_string())
@@ -432,6 +431,18 @@ impl<'a> Applying<'a> {
         for change in &self.planned.plan.changes {
             self.outcomes.entry(change.key.clone()).or_insert_with(|| Outcome::Skipped(why.to_owned()));
         }
+    }
+}
+
+/// Whether nothing was made by writes that failed. What has the name then, or gets it one day, is somebody else's: it must
+/// not count as ours.
+fn makes_nothing(key: &Key, writes: &[Write], error: &ApiError) -> bool {
+    match writes {
+        // A type has its schema made by a second request, and a pool's own queue is there whatever becomes of this one.
+        [Write::CreateObject { .. }] if key.kind == Kind::BlockType || key.is_default_queue() => error.is_conflict(),
+        [Write::CreateObject { .. }] => error.is_conflict() || error.is_refusal(),
+        [Write::CreateDeployment { .. } | Write::CreateAutomation(_)] => error.is_refusal(),
+        _ => false,
     }
 }
 

@@ -596,3 +596,31 @@ fn lists_without_items_hold_everything_and_are_no_error() {
     project.reconcile(&["destroy", "--yes"]).exits(0);
     assert_eq!(server.http().request("GET", "/variables/name/emptied_a", None).status, 404);
 }
+
+#[test]
+fn what_was_refused_and_then_made_by_hand_is_not_ours() {
+    let pool = "work_pools: [{ name: p, type: process }]\n";
+    let bench = Bench::new(pool);
+    let proxy = Proxy::in_front_of(&bench.server.url);
+    proxy.rule(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/api/variables/") => Verdict::Answer(422, "{\"detail\": \"no\"}".to_owned()),
+        ("POST", "/api/deployments/") => Verdict::Answer(403, "{\"detail\": \"no\"}".to_owned()),
+        _ => Verdict::Pass,
+    });
+    bench.declare(&format!("variables: [{{ name: v, value: 1 }}]\n{pool}"));
+    let deployment = "deployments:\n- { name: d, entrypoint: \"flow.py:hello\", work_pool: { name: p } }\n";
+    bench.project.write("prefect.yaml", deployment);
+    bench.project.reconcile(&["apply", "--yes", "--api-url", &proxy.url]).exits(1);
+    let http = bench.http();
+    http.post("/variables/", json!({"name": "v", "value": 2}));
+    let flow = http.get("/flows/name/hello")["id"].clone();
+    http.post("/deployments/", json!({"name": "d", "flow_id": flow, "parameter_openapi_schema": {}}));
+    let plan = bench.plan();
+    assert!(held(&plan, "variable", "v").contains("nobody's"), "{plan:#}");
+    // Nor does it go when it leaves git.
+    bench.declare(pool);
+    bench.project.remove("prefect.yaml");
+    let report = bench.apply(0);
+    assert_eq!(report["changes"], json!([]), "{report:#}");
+    assert!(bench.is_there("/variables/name/v") && bench.is_there("/deployments/name/hello/d"));
+}

@@ -258,6 +258,34 @@ async fn what_others_made_is_not_taken_for_ours_after_an_unclear_failure() {
 }
 
 #[tokio::test]
+async fn a_refusal_after_a_try_that_was_not_answered_leaves_it_open() {
+    let server = Server::shared();
+    let proxy = Proxy::in_front_of(&server.url);
+    let flow = api(&server.url).create_flow("doubt-main").await.unwrap();
+    let refusal = || Verdict::Answer(422, "{\"detail\": \"no\"}".to_owned());
+    for Sample { key, made, .. } in samples("doubt-", &flow) {
+        // Needs its type or its pool, or is made by two requests.
+        if matches!(key.kind, Kind::BlockType | Kind::WorkQueue) {
+            continue;
+        }
+        for unanswered in [false, true] {
+            let api = api(&proxy.url);
+            let tries = std::sync::atomic::AtomicUsize::new(0);
+            proxy.rule(move |request| {
+                let is_first = || tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+                match is_post_to(request, making(key.kind)) {
+                    true if unanswered && is_first() => Verdict::CutBefore,
+                    true => refusal(),
+                    false => Verdict::Pass,
+                }
+            });
+            let error = api.create_object(&key, &made).await.expect_err("it is refused");
+            assert_eq!((error.status(), error.is_refusal()), (Some(422), !unanswered), "{key}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_automations_of_one_name_are_both_listed() {
     let server = Server::shared();
     let api = api(&server.url);
