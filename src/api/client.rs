@@ -30,6 +30,8 @@ pub enum Idempotency {
     Safe,
     /// Something is made twice: after a failure that leaves it open, it is not sent again.
     Unsafe,
+    /// It may be wrong by then: after a failure of whatever kind it is not sent again.
+    Fleeting,
 }
 
 /// Whether a write may be sent.
@@ -74,6 +76,11 @@ impl<'a> Call<'a> {
 
     pub fn once(self) -> Self {
         Call { idempotency: Idempotency::Unsafe, ..self }
+    }
+
+    /// What is right only as long as what was just read is true.
+    pub fn fleeting(self) -> Self {
+        Call { idempotency: Idempotency::Fleeting, ..self }
     }
 
     pub fn urgent(self) -> Self {
@@ -216,10 +223,10 @@ impl Client {
                 Next::Again { because, undone, asked } => (because, undone, asked),
             };
             let (what, request) = (call.what.to_owned(), call.named());
-            if call.idempotency == Idempotency::Unsafe && !undone {
+            if call.idempotency != Idempotency::Safe && !undone {
                 return Err(ApiError::Ambiguous { what, request, because });
             }
-            if attempt > self.connection.max_retries {
+            if call.idempotency == Idempotency::Fleeting || attempt > self.connection.max_retries {
                 return Err(ApiError::Failing { what, request, attempts: attempt, because });
             }
             doubt |= !undone && !call.is_read();
@@ -277,7 +284,7 @@ impl Client {
     async fn exchange(&self, call: &Call<'_>) -> Result<Raw, Failed> {
         let client = match call.idempotency {
             Idempotency::Safe => &self.keeping,
-            Idempotency::Unsafe => &self.fresh,
+            Idempotency::Unsafe | Idempotency::Fleeting => &self.fresh,
         };
         let mut request = client.request(call.method.clone(), format!("{}{}", self.connection.url, call.path));
         if call.method != Method::GET {

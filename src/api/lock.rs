@@ -68,11 +68,13 @@ pub enum Acquired {
 pub struct Lock {
     id: String,
     data: Value,
+    took_over: bool,
 }
 
 impl Api {
     /// Asks for the lock of a scope. One whose holder has been silent for longer than `expiry` is taken over: it is
-    /// deleted by its id, so that of two who do so at once only one deletes anything, and then made anew.
+    /// deleted by its id, so that of two who do so at once only one deletes anything, and then made anew. Its holder may
+    /// have come back to life in that moment: see [`Lock::took_over`].
     pub async fn acquire_lock(&self, scope: &str, claim: &Claim, expiry: Duration) -> Result<Acquired, ApiError> {
         let name = document_name(scope);
         let what = format!("the lock of `{scope}`");
@@ -80,9 +82,10 @@ impl Api {
         let schema = self.lock_schema().await?;
         let new = schema.document(&name, &data);
         let post = Call::new(Method::POST, DOCUMENTS, &what).body(&new);
+        let (mut took_over, mut failed) = (false, None);
         for _ in 0..TRIES {
             match self.client.send(&post).await {
-                Ok(answer) => return Ok(Acquired::Ours(Lock { id: id_of(&answer, &post)?, data })),
+                Ok(answer) => return Ok(Acquired::Ours(Lock { id: id_of(&answer, &post)?, data, took_over })),
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),
             }
@@ -97,16 +100,29 @@ impl Api {
             let id = id_of(&answer, &look)?;
             // Our own first try, whose answer was lost.
             if answer.body["data"]["token"] == data["token"] {
-                return Ok(Acquired::Ours(Lock { id, data }));
+                return Ok(Acquired::Ours(Lock { id, data, took_over }));
             }
             let holder = holder(&answer);
             if holder.silence.is_none_or(|silence| silence <= expiry) {
                 return Ok(Acquired::Held(holder));
             }
             tracing::info!(scope, host = holder.host, pid = holder.pid, "taking over a lock that went stale");
-            self.delete(&format!("{DOCUMENTS}{id}"), &what).await?;
+            took_over = true;
+            failed = self.delete_stale(&id, &what).await?;
         }
-        Ok(Acquired::Held(Holder::default()))
+        failed.map_or(Ok(Acquired::Held(Holder::default())), Err)
+    }
+
+    /// Deletes a lock that was stale a moment ago. It is sent once: between two tries the holder may give a sign of life,
+    /// and the second try would take the lock from one that lives. Gives what failed, if one may look again.
+    async fn delete_stale(&self, id: &str, what: &str) -> Result<Option<ApiError>, ApiError> {
+        let path = format!("{DOCUMENTS}{id}");
+        match self.client.send(&Call::new(Method::DELETE, &path, what).fleeting().urgent()).await {
+            Ok(_) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if error.is_transient() => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Who holds the lock of a scope, if somebody does or did until a moment ago.
@@ -151,6 +167,11 @@ impl Api {
 }
 
 impl Lock {
+    /// Whether it was taken from a holder of whom nothing was heard.
+    pub fn took_over(&self) -> bool {
+        self.took_over
+    }
+
     fn path(&self) -> String {
         format!("{DOCUMENTS}{}", self.id)
     }

@@ -17,6 +17,8 @@ use crate::api::{Acquired, Api, ApiError, Claim, Holder, Leave, Lock};
 
 /// After so long a silence a lock counts as left behind.
 const EXPIRY: Duration = Duration::from_secs(30);
+/// For so large a part of that time after its last sign of life a holder writes without asking.
+const SURE: f64 = 0.8;
 /// How often one looks whether a lock became free.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the wait for a lock is spoken of.
@@ -63,7 +65,7 @@ pub async fn acquire(pass: &Pass<'_>, patience: Duration) -> Result<Option<Guard
     loop {
         let asked = Instant::now();
         let holder = match api.acquire_lock(scope, &claim, expiry).await? {
-            Acquired::Ours(lock) => return Ok(Some(Guard::watch(api.clone(), lock, expiry, asked))),
+            Acquired::Ours(lock) => return settled(request, Guard::watch(api.clone(), lock, expiry, asked)).await,
             Acquired::Held(holder) => holder,
         };
         if began.elapsed() >= patience {
@@ -75,6 +77,27 @@ pub async fn acquire(pass: &Pass<'_>, patience: Duration) -> Result<Option<Guard
         }
         wait(request, LOOK_EVERY.min(expiry / 2).min(patience.saturating_sub(began.elapsed()))).await?;
     }
+}
+
+/// Waits until whoever had the lock before has surely stopped.
+///
+/// When a lock is deleted because it was silent, its holder may have given a sign of life since that was read: a process
+/// that slept and woke up. It takes the lock for its own until [`SURE`] of the expiry is over, counted from that sign,
+/// which came before the deletion; then it asks, and is told that the lock is gone. Who took over writes nothing until
+/// then.
+async fn settled(request: &Request, guard: Guard) -> Result<Option<Guard>, PassError> {
+    if guard.held.lock.took_over() {
+        let rest = guard.held.expiry.mul_f64(SURE);
+        (request.say)(&format!(
+            "took over a lock that was left behind; waiting {:.0} s, until its holder has surely stopped",
+            rest.as_secs_f64().ceil()
+        ));
+        if let Err(interrupted) = wait(request, rest).await {
+            guard.release().await;
+            return Err(interrupted);
+        }
+    }
+    Ok(Some(guard))
 }
 
 async fn wait(request: &Request, length: Duration) -> Result<(), PassError> {
@@ -147,7 +170,7 @@ impl Drop for Guard {
 impl Held {
     fn is_sure(&self) -> bool {
         let silence = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-        !self.lost.is_cancelled() && silence < self.expiry.mul_f64(0.8)
+        !self.lost.is_cancelled() && silence < self.expiry.mul_f64(SURE)
     }
 
     async fn check(&self) -> Result<(), LockLost> {

@@ -172,7 +172,7 @@ fn only_the_servers_clock_counts() {
     let first = project("clock", &proxy.url);
     let mut holding = holder(&first, &proxy);
     let second = Proxy::in_front_of(&server().url);
-    let other = project("clock", &second.url);
+    let other = project("clock", &second.url).env("RECONCILE_TEST_LOCK_SECONDS", "5");
     // The server's clock says that the lock was touched in the future: whatever ours says, it is not stale.
     second.rule(|_| Verdict::Shift(-3600));
     other.reconcile(&["apply", "--yes"]).exits(5);
@@ -182,6 +182,66 @@ fn only_the_servers_clock_counts() {
     second.rule(|_| Verdict::Shift(3600));
     other.reconcile(&["apply", "--yes"]).exits(0);
     assert_eq!((deployments("clock").len(), locks("clock").len()), (2, 0));
+}
+
+fn deletes_lock(request: &Request, lock: &Value) -> bool {
+    request.method == "DELETE" && request.path.ends_with(lock["id"].as_str().expect("an id"))
+}
+
+#[test]
+fn a_holder_that_comes_back_to_life_keeps_its_lock() {
+    let proxy = Proxy::in_front_of(&server().url);
+    let mut holding = holder(&project("woken", &proxy.url), &proxy);
+    holding.kill().expect("it runs");
+    holding.wait().expect("it ends");
+    let held = locks("woken")[0].clone();
+    let second = Proxy::in_front_of(&server().url);
+    let other = project("woken", &second.url);
+    // An hour seems to have passed; when the lock is to be deleted its holder gives a sign of life, and the clock is right.
+    let (woken, url, lock) = (std::sync::atomic::AtomicBool::new(false), server().url.clone(), held.clone());
+    second.rule(move |request| {
+        use std::sync::atomic::Ordering::Relaxed;
+        if deletes_lock(request, &lock) && !woken.swap(true, Relaxed) {
+            let path = format!("/block_documents/{}", lock["id"].as_str().expect("an id"));
+            let mut data = lock["data"].clone();
+            data["beat"] = json!(7);
+            crate::support::http::Http::new(&url).patch(&path, json!({"data": data, "merge_existing_data": false}));
+            return Verdict::Answer(503, "{}".to_owned());
+        }
+        if woken.load(Relaxed) { Verdict::Pass } else { Verdict::Shift(3600) }
+    });
+    other.reconcile(&["apply", "--yes"]).exits(5);
+    assert_eq!(second.writes().iter().filter(|request| deletes_lock(request, &held)).count(), 1);
+    assert_eq!(locks("woken")[0]["id"], held["id"]);
+    assert_eq!(deployments("woken"), [] as [Value; 0]);
+}
+
+#[test]
+fn who_takes_over_waits_until_the_holder_has_surely_stopped() {
+    let proxy = Proxy::in_front_of(&server().url);
+    let mut holding = holder(&project("waits", &proxy.url), &proxy);
+    holding.kill().expect("it runs");
+    holding.wait().expect("it ends");
+    let held = locks("waits")[0].clone();
+    let second = Proxy::in_front_of(&server().url);
+    let other = project("waits", &second.url).env("RECONCILE_TEST_LOCK_SECONDS", "5");
+    let times = std::sync::Arc::new(std::sync::Mutex::new((None, None)));
+    let noted = std::sync::Arc::clone(&times);
+    second.rule(move |request| {
+        let mut times = noted.lock().expect("no panic");
+        let is_lock = request.body.contains("\"beat\"");
+        if deletes_lock(request, &held) {
+            times.0 = Some(Instant::now());
+        } else if times.0.is_some() && request.is_write() && !is_lock {
+            times.1.get_or_insert_with(Instant::now);
+        }
+        Verdict::Shift(3600)
+    });
+    let output = other.reconcile(&["apply", "--yes"]).exits(0);
+    let (deleted, wrote) = *times.lock().expect("no panic");
+    let waited = wrote.expect("a write").duration_since(deleted.expect("a takeover"));
+    assert!(waited >= Duration::from_secs(4), "{waited:?}");
+    assert!(output.stderr.contains("took over a lock that was left behind; waiting 4 s"), "{}", output.stderr);
 }
 
 #[test]
