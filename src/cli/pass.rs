@@ -130,7 +130,7 @@ pub fn failed(error: &PassError) -> Exit {
                 output::help(&help);
             }
             match other {
-                PassError::Locked { .. } | PassError::Stale { .. } => Exit::Stale,
+                PassError::Locked { .. } | PassError::Stale { .. } | PassError::Moved { .. } => Exit::Stale,
                 _ => Exit::Failed,
             }
         }

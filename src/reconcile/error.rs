@@ -59,6 +59,12 @@ pub enum PassError {
         /// The digest of the plan that there is now.
         now: String,
     },
+    /// What templates are filled with leads to a flow that was not looked at.
+    #[error("the entrypoint of `{deployment}` became another one after the plan was made")]
+    Moved {
+        /// The deployment.
+        deployment: String,
+    },
     /// A file could not be written.
     #[error("`{path}` could not be written: {source}")]
     Write {
@@ -86,6 +92,7 @@ impl PassError {
             | PassError::NeverApplied { .. }
             | PassError::Locked { .. }
             | PassError::Stale { .. }
+            | PassError::Moved { .. }
             | PassError::Write { .. }
             | PassError::Interrupted => None,
         }
@@ -111,6 +118,7 @@ impl PassError {
                     .to_owned(),
             ),
             PassError::Stale { .. } => Some("nothing was written; plan again and review the new plan".to_owned()),
+            PassError::Moved { .. } => Some("nothing was written; run again".to_owned()),
             PassError::Step { help, .. } => Some((*help).to_owned()),
             PassError::Write { .. } => {
                 Some("nothing was taken over; remove what was written before it, and import again".to_owned())

@@ -62,6 +62,9 @@ use gather::Asked;
 use probe::{Changed, Recall};
 use read::Reading;
 
+/// What templates are filled with is asked for again, once the lock is there, if it was asked for longer ago.
+const RECENT: Duration = Duration::from_secs(10);
+
 /// What a pass is to do.
 pub struct Request {
     /// The directory that declares what should be.
@@ -187,6 +190,8 @@ pub struct Pass<'a> {
     pub diagnostics: Vec<Diagnostic>,
     recall: Option<Recall>,
     started: Instant,
+    /// When the API said it.
+    asked_at: Instant,
     now: Timestamp,
 }
 
@@ -211,6 +216,17 @@ impl Decided {
     pub fn is_invalid(&self) -> bool {
         has_errors(&self.diagnostics)
     }
+}
+
+/// What resource files and declarations come to with what the API said.
+fn fill(
+    reading: &Reading,
+    asked: &mut Asked,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (BTreeMap<Key, Object>, Vec<Filled>) {
+    let objects = things::objects(reading, asked, diagnostics);
+    let selected = reading.selecting.selected.iter();
+    (objects, selected.filter_map(|one| resolve::filled(one, &asked.facts, diagnostics)).collect())
 }
 
 impl<'a> Pass<'a> {
@@ -266,17 +282,15 @@ impl<'a> Pass<'a> {
     ) -> Self {
         let told = reading.diagnostics.len();
         let mut diagnostics = reading.diagnostics.clone();
-        let objects = things::objects(&reading, &mut asked, &mut diagnostics);
-        let selected = reading.selecting.selected.iter();
-        let filled: Vec<Filled> =
-            selected.filter_map(|one| resolve::filled(one, &asked.facts, &mut diagnostics)).collect();
+        let (objects, filled) = fill(&reading, &mut asked, &mut diagnostics);
         let mut flows = flows::read_statically(&reading, &filled, || flows::version(request, &reading));
         flows::recall(request, &reading, &asked, &mut flows);
         diagnostics.append(&mut flows.diagnostics);
         without_echoes(told, &mut diagnostics);
         reading.show(&diagnostics);
         let (recall, started) = (None, Instant::now());
-        Pass { request, api, reading, asked, objects, filled, flows, diagnostics, recall, started, now }
+        let asked_at = started;
+        Pass { request, api, reading, asked, objects, filled, flows, diagnostics, recall, started, asked_at, now }
     }
 
     /// Makes the plan.
@@ -380,24 +394,43 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Reads anew what another pass may have changed: the ledger, and the marks. What the API holds is read by every decision.
+    /// Reads anew what may have changed since: the ledger, the marks, and what templates are filled with unless that was
+    /// asked for a moment ago. What the API holds is read by every decision.
     ///
     /// # Errors
-    /// An API that does not answer.
+    /// An API that does not answer; templates that lead to another flow by now.
     pub async fn refresh(&mut self) -> Result<(), PassError> {
-        if let Some(api) = self.api {
+        let Some(api) = self.api else { return Ok(()) };
+        let (key, generation) = (self.asked.ledger.digest_key.clone(), self.asked.ledger.generation);
+        if self.asked_at.elapsed() > RECENT && !has_errors(&self.diagnostics) {
+            self.refill(api).await?;
+        } else {
             let before = std::mem::take(&mut self.asked.ledger);
-            let (key, generation) = (before.digest_key.clone(), before.generation);
             let marks = async { Ok(gather::marks(self.recall.as_ref(), api).await) };
             let (ledger, marks) = tokio::try_join!(gather::reload_ledger(&self.reading, api, before), marks)?;
             (self.asked.ledger, self.asked.trouble) = ledger;
             self.asked.marks = marks;
-            // What is remembered was made out with the key that the ledger would have been saved with.
-            if self.asked.ledger.generation == 0 && generation == 0 {
-                self.asked.ledger.digest_key = key;
-            }
+        }
+        // What is remembered was made out with the key that the ledger would have been saved with.
+        if self.asked.ledger.generation == 0 && generation == 0 {
+            self.asked.ledger.digest_key = key;
         }
         Ok(())
+    }
+
+    /// Asks everything again and fills the templates with that. Builds are not run again for it, nor is Python asked.
+    async fn refill(&mut self, api: &Api) -> Result<(), PassError> {
+        self.asked = gather::ask(self.request, &self.reading, self.recall.as_ref(), api).await?;
+        self.asked_at = Instant::now();
+        let mut told = Vec::new();
+        (self.objects, self.filled) = fill(&self.reading, &mut self.asked, &mut told);
+        told.retain(|diagnostic| !self.diagnostics.contains(diagnostic));
+        self.diagnostics.append(&mut told);
+        self.reading.show(&self.diagnostics);
+        match self.filled.iter().find(|one| self.flows.of(one).is_none()) {
+            Some(other) if !has_errors(&self.diagnostics) => Err(PassError::Moved { deployment: other.name.clone() }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Tells the pass; `outcomes` is empty while nothing was applied.

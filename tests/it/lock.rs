@@ -353,6 +353,38 @@ fn a_plan_that_was_confirmed_is_not_replaced_by_another() {
 }
 
 #[test]
+fn what_templates_are_filled_with_is_that_of_when_the_lock_is_there() {
+    let http = server().http();
+    http.post("/variables/", json!({"name": "moves", "value": "then"}));
+    let fill = |project: &Project| {
+        let text =
+            declarations("first").replace("- name: b\n", "- name: b\n  tags: ['{{ prefect.variables.moves }}']\n");
+        project.write("prefect.yaml", &text);
+    };
+    let proxy = Proxy::in_front_of(&server().url);
+    let first = project("fills", &proxy.url);
+    fill(&first);
+    let mut holding = holder(&first, &proxy);
+    let looking = Proxy::in_front_of(&server().url);
+    let second = project("fills", &looking.url);
+    fill(&second);
+    let waiting = start(&second, &["apply", "--yes", "--lock-timeout", "10m"]);
+    let asks = |request: &&Request| request.method == "POST" && request.body.contains("\"beat\"");
+    eventually("it asks for the lock", || looking.requests().iter().find(asks).cloned());
+    // What was asked for a moment ago is not asked for again.
+    sleep(Duration::from_secs(11));
+    http.patch("/variables/name/moves", json!({"value": "now"}));
+    holding.kill().expect("it runs");
+    holding.wait().expect("it ends");
+    http.delete(&format!("/block_documents/{}", locks("fills")[0]["id"].as_str().expect("an id")));
+    let output = ended(waiting).exits(0);
+    assert!(output.stderr.contains("the plan changed before the lock was ours"), "{}", output.stderr);
+    let rows = deployments("fills");
+    let tags = rows.iter().find(|row| row["name"] == "b").map(|row| row["tags"].clone());
+    assert_eq!(tags, Some(json!(["now"])), "{rows:#?}");
+}
+
+#[test]
 fn what_another_scope_owns_is_refused() {
     let owner = project("owner", &server().url);
     owner.reconcile(&["apply", "--yes"]).exits(0);
