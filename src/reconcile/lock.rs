@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::error::PassError;
+use super::moment::Moment;
 use super::{Pass, Request};
 use crate::api::{Acquired, Api, ApiError, Claim, Holder, Leave, Lock};
 
@@ -35,8 +36,8 @@ struct Held {
     api: Api,
     lock: Lock,
     expiry: Duration,
-    /// When the last sign of life was sent that arrived.
-    confirmed: Mutex<Instant>,
+    /// When the last sign of life was sent that arrived. While the machine sleeps, the lock goes stale.
+    confirmed: Mutex<Moment>,
     lost: CancellationToken,
 }
 
@@ -63,7 +64,7 @@ pub async fn acquire(pass: &Pass<'_>, patience: Duration) -> Result<Option<Guard
     let (expiry, claim, began) = (expiry(&request.environment), claim(&request.environment), Instant::now());
     let mut said: Option<Instant> = None;
     loop {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let holder = match api.acquire_lock(scope, &claim, expiry).await? {
             Acquired::Ours(lock) => return settled(request, Guard::watch(api.clone(), lock, expiry, asked)).await,
             Acquired::Held(holder) => holder,
@@ -123,7 +124,7 @@ pub(super) fn described(holder: &Holder) -> String {
 }
 
 impl Guard {
-    fn watch(api: Api, lock: Lock, expiry: Duration, asked: Instant) -> Guard {
+    fn watch(api: Api, lock: Lock, expiry: Duration, asked: Moment) -> Guard {
         let (confirmed, lost) = (Mutex::new(asked), CancellationToken::new());
         let held = Arc::new(Held { api: api.clone(), lock, expiry, confirmed, lost });
         let leave = Arc::clone(&held);
@@ -177,7 +178,7 @@ impl Held {
         if self.lost.is_cancelled() {
             return Err(LockLost::Taken);
         }
-        let asked = Instant::now();
+        let asked = Moment::now();
         let held = if self.is_sure() {
             self.api.holds_lock(&self.lock).await
         } else {
@@ -209,7 +210,7 @@ impl Held {
         }
     }
 
-    fn confirm(&self, asked: Instant) {
+    fn confirm(&self, asked: Moment) {
         *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
 }
@@ -218,7 +219,7 @@ async fn beat(held: Arc<Held>) {
     let every = held.expiry / 3;
     for beat in 1.. {
         tokio::time::sleep(every).await;
-        let asked = Instant::now();
+        let asked = Moment::now();
         match tokio::time::timeout(every, held.api.keep_lock(&held.lock, beat)).await {
             Ok(Ok(true)) => held.confirm(asked),
             Ok(Ok(false)) => {

@@ -17,6 +17,7 @@ pub mod import;
 mod keep;
 pub mod lock;
 mod memory;
+mod moment;
 pub mod offline;
 pub mod origins;
 mod owners;
@@ -59,6 +60,7 @@ use crate::report::{ApiFacts, Base, Remembered, Report, Requests, Source};
 
 use builds::Builds;
 use gather::Asked;
+use moment::Moment;
 use probe::{Changed, Recall};
 use read::Reading;
 
@@ -191,7 +193,7 @@ pub struct Pass<'a> {
     recall: Option<Recall>,
     started: Instant,
     /// When the API said it.
-    asked_at: Instant,
+    asked_at: Moment,
     now: Timestamp,
 }
 
@@ -288,8 +290,7 @@ impl<'a> Pass<'a> {
         diagnostics.append(&mut flows.diagnostics);
         without_echoes(told, &mut diagnostics);
         reading.show(&diagnostics);
-        let (recall, started) = (None, Instant::now());
-        let asked_at = started;
+        let (recall, started, asked_at) = (None, Instant::now(), Moment::now());
         Pass { request, api, reading, asked, objects, filled, flows, diagnostics, recall, started, asked_at, now }
     }
 
@@ -421,7 +422,7 @@ impl<'a> Pass<'a> {
     /// Asks everything again and fills the templates with that. Builds are not run again for it, nor is Python asked.
     async fn refill(&mut self, api: &Api) -> Result<(), PassError> {
         self.asked = gather::ask(self.request, &self.reading, self.recall.as_ref(), api).await?;
-        self.asked_at = Instant::now();
+        self.asked_at = Moment::now();
         let mut told = Vec::new();
         (self.objects, self.filled) = fill(&self.reading, &mut self.asked, &mut told);
         told.retain(|diagnostic| !self.diagnostics.contains(diagnostic));
