@@ -164,7 +164,7 @@ impl Api {
                 None if attempt >= patience => return Err(self.unknown_type(slug).await?),
                 Some(_) | None => {
                     attempt += 1;
-                    tokio::time::sleep(retry::delay(connection.retry_delay, attempt, None)).await;
+                    self.client.pause(retry::delay(connection.retry_delay, attempt, None)).await;
                 }
             }
         };

@@ -1,7 +1,7 @@
 //! `Client`: sends one request until it is answered for good.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -10,6 +10,7 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::csrf::{self, Csrf};
 use super::error::ApiError;
@@ -157,6 +158,8 @@ pub(super) struct Client {
     reached: AtomicBool,
     /// How many rows a page has: 100, or what the server allows.
     pub(super) page: AtomicUsize,
+    /// Ends long waits.
+    pub(super) stop: OnceLock<CancellationToken>,
     /// While a lock is held: what keeps writes from going out after it was lost.
     pub(super) leash: RwLock<Option<Leash>>,
     /// Ids of the automations made here.
@@ -179,6 +182,7 @@ impl Client {
             csrf: Csrf::new(),
             reached: AtomicBool::new(false),
             page: AtomicUsize::new(100),
+            stop: OnceLock::new(),
             leash: RwLock::default(),
             made: std::sync::Mutex::default(),
             unclear: std::sync::Mutex::default(),
@@ -199,6 +203,8 @@ impl Client {
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         let mut attempt = 0;
         let mut tokens = 0;
+        // How many attempts failed since the program was asked to stop.
+        let mut late = 0;
         // Whether a write was sent that may have arrived.
         let mut doubt = false;
         let refused = |error: ApiError, doubt| if doubt { error.after_doubt() } else { error };
@@ -226,15 +232,30 @@ impl Client {
             if call.idempotency != Idempotency::Safe && !undone {
                 return Err(ApiError::Ambiguous { what, request, because });
             }
-            if call.idempotency == Idempotency::Fleeting || attempt > self.connection.max_retries {
+            late += u32::from(self.is_stopping());
+            let gives_up = attempt > self.connection.max_retries || late > retry::LAST_TRIES;
+            if gives_up || call.idempotency == Idempotency::Fleeting {
                 return Err(ApiError::Failing { what, request, attempts: attempt, because });
             }
             doubt |= !undone && !call.is_read();
             let wait = retry::delay(self.connection.retry_delay, attempt, asked);
             tracing::debug!(request, because, ?wait, "sending again");
             self.sent_again.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(wait).await;
+            self.pause(wait).await;
         }
+    }
+
+    /// Waits before something is tried again. Once the program is asked to stop, that is not for long.
+    pub(super) async fn pause(&self, wait: Duration) {
+        let Some(stop) = self.stop.get() else { return tokio::time::sleep(wait).await };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => tokio::time::sleep(wait.min(retry::LAST_WAIT)).await,
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     async fn fetch_token(&self) -> Result<(), ApiError> {

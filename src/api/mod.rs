@@ -34,6 +34,7 @@ mod writes;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
 pub use client::{Idempotency, Leave};
 pub use error::ApiError;
@@ -106,6 +107,12 @@ impl Api {
     /// From now on nobody is asked.
     pub fn write_freely(&self) {
         *self.client.leash.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Once `stop` is cancelled, no request waits long before it is sent again, nor is it sent again often. The first one
+    /// that is given counts, for clones as well.
+    pub fn hurry_after(&self, stop: CancellationToken) {
+        let _ = self.client.stop.set(stop);
     }
 
     /// How the API is reached.

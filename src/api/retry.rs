@@ -7,6 +7,12 @@ use jiff::Timestamp;
 /// The server may ask for more; then it is told no.
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
+/// Once the program is asked to stop, nobody waits longer than this for another try,
+pub(super) const LAST_WAIT: Duration = Duration::from_secs(1);
+/// and of one request there are no more tries than these: what was under way is left open, and what belongs to a clean
+/// end, the ledger and the lock, gets its chance.
+pub(super) const LAST_TRIES: u32 = 3;
+
 /// The wait before attempt `attempt` (the first repetition is 1): what the server asks for, else `base` doubled each
 /// time; up to a fifth more, so that many clients do not come back in step.
 pub(super) fn delay(base: Duration, attempt: u32, asked: Option<Duration>) -> Duration {

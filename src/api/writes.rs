@@ -172,7 +172,7 @@ impl Api {
         let connection = self.connection();
         match error {
             ApiError::Ambiguous { .. } if attempt <= connection.max_retries => {
-                tokio::time::sleep(retry::delay(connection.retry_delay, attempt, None)).await;
+                self.client.pause(retry::delay(connection.retry_delay, attempt, None)).await;
                 Ok(())
             }
             error if attempt > 1 => Err(error.after_doubt()),

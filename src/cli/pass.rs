@@ -88,8 +88,11 @@ pub fn caution(drift: &DriftArgs) -> Caution {
     Caution { interval: drift.drift_interval, full: drift.full_compare, cache: Some(cache), ..Caution::default() }
 }
 
-/// Takes what was found when connecting into the request.
+/// Takes what was found when connecting into the request, and lets the request's end be that of long waits for the API.
 pub fn settle(request: &mut Request, connected: &Connected) {
+    if let Some(api) = &connected.api {
+        api.hurry_after(request.stop.clone());
+    }
     request.default_pool.clone_from(&connected.default_pool);
     request.fallback_python.clone_from(&connected.python);
 }

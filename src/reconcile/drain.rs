@@ -51,8 +51,11 @@ impl Drain<'_> {
         match self.wait(paused, stays).await {
             Ok(result) => result,
             Err(error) => {
-                let why = format!("it is not known whether runs are under way: {error}");
-                Ok(self.going.values().map(|key| (key.clone(), Outcome::Failed(why.clone()))).collect())
+                let outcome = match self.stop.is_cancelled() {
+                    true => interrupted(),
+                    false => Outcome::Failed(format!("it is not known whether runs are under way: {error}")),
+                };
+                Ok(self.going.values().map(|key| (key.clone(), outcome.clone())).collect())
             }
         }
     }
@@ -102,7 +105,7 @@ impl Drain<'_> {
 
     fn outcome(&self, runs: u64) -> Outcome {
         if self.stop.is_cancelled() {
-            return Outcome::Skipped("interrupted while its runs were waited for".to_owned());
+            return interrupted();
         }
         let runs = count(number(runs), "run is", "runs are");
         let waited = match self.patience {
@@ -113,6 +116,10 @@ impl Drain<'_> {
             "{runs} still under way{waited}; let them end, or cancel them, and run again, or wait longer with `--drain`"
         ))
     }
+}
+
+fn interrupted() -> Outcome {
+    Outcome::Skipped("interrupted while its runs were waited for".to_owned())
 }
 
 /// Resumes deployments that were paused to be deleted and were not. One that is gone all the same is no failure; of one

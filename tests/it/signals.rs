@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -156,6 +156,29 @@ fn what_writes_stops_at_a_safe_point() {
         assert!(done > 0 && results.contains(&"skipped") && !results.contains(&"failed"), "{results:?}");
         assert_eq!((bench.deployments() - before, bench.locks()), (done, 0), "{output:?}");
     }
+    bench.proxy.rule(|_| Verdict::Pass);
+    bench.project.reconcile(&["apply", "--yes"]).exits(0);
+    assert_eq!(bench.deployments(), 24);
+}
+
+#[test]
+fn who_is_asked_for_patience_does_not_take_it_into_the_end() {
+    let bench = Bench::new("patience");
+    let busy = || Verdict::AnswerWith(503, "retry-after: 60".to_owned(), "{}".to_owned());
+    bench.proxy.rule(move |request| if makes_deployment(request) { busy() } else { Verdict::Pass });
+    let child = bench.start(&["apply", "--yes", "--json"]);
+    bench.reaches(|request| makes_deployment(request) && request.status == 503);
+    // The answer arrives, and the wait begins.
+    sleep(Duration::from_secs(1));
+    let asked = Instant::now();
+    signal(&child, Signal::INT);
+    let output = ended(child).exits(130);
+    assert!(asked.elapsed() < Duration::from_secs(55), "{:?}", asked.elapsed());
+    let report = json_of(&output);
+    let all = report["changes"].as_array().unwrap();
+    assert!(all.iter().any(|change| change["result"] == "failed"), "{report:#}");
+    assert!(all.iter().all(|change| change["result"] != "done"), "{report:#}");
+    assert_eq!((bench.deployments(), bench.locks()), (0, 0), "{output:?}");
     bench.proxy.rule(|_| Verdict::Pass);
     bench.project.reconcile(&["apply", "--yes"]).exits(0);
     assert_eq!(bench.deployments(), 24);
