@@ -224,7 +224,7 @@ impl Api {
                 let detail = format!("the block type `{other}` has the same name, {}", sent["name"]);
                 self.made_since(key, started).await?.ok_or_else(|| refusal(&row, key, 409, detail))?
             }
-            Ok(answer) if !Fresh::since(started, &answer).includes(&answer.body) => {
+            Ok(answer) if !Fresh::since(started, &answer, &call)?.includes(&answer.body) => {
                 return Err(refusal(&row, key, 409, "there is one of that name already".to_owned()));
             }
             Ok(answer) => id_of(&answer, &call)?,

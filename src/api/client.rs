@@ -99,6 +99,13 @@ impl<'a> Call<'a> {
         format!("{} {path}", self.method)
     }
 
+    /// What is there cannot be told from what was there before.
+    pub fn timeless(&self) -> ApiError {
+        let because =
+            "the answers of the server carry no `Date` header, so nobody can tell when it was made".to_owned();
+        ApiError::Ambiguous { what: self.what.to_owned(), request: self.named(), because }
+    }
+
     pub fn garbled(&self, problem: impl Into<String>) -> ApiError {
         ApiError::Garbled { what: self.what.to_owned(), request: self.named(), problem: problem.into() }
     }

@@ -50,7 +50,7 @@ pub struct Holder {
     pub url: Option<String>,
     /// For how long, by the server's clock.
     pub age: Option<Duration>,
-    /// How long nothing was heard of it, by the server's clock.
+    /// How long nothing was heard of it, by the server's clock; `None` if the server does not say what time it is.
     pub silence: Option<Duration>,
 }
 
@@ -110,7 +110,9 @@ impl Api {
             took_over = true;
             failed = self.delete_stale(&id, &what).await?;
         }
-        failed.map_or(Ok(Acquired::Held(Holder::default())), Err)
+        // It goes from hand to hand, so somebody lives.
+        let unknown = Holder { silence: Some(Duration::ZERO), ..Holder::default() };
+        failed.map_or(Ok(Acquired::Held(unknown)), Err)
     }
 
     /// Deletes a lock that was stale a moment ago. It is sent once: between two tries the holder may give a sign of life,

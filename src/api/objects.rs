@@ -161,8 +161,9 @@ impl Api {
     pub(super) async fn made_since(&self, key: &Key, started: Instant) -> Result<Option<String>, ApiError> {
         let row = route(key.kind);
         let (path, what) = (row.path(row.find, key, "")?, row.what(key));
-        match self.client.send(&Call::get(&path, &what)).await {
-            Ok(look) if Fresh::since(started, &look).includes(&look.body) => {
+        let call = Call::get(&path, &what);
+        match self.client.send(&call).await {
+            Ok(look) if Fresh::since(started, &look, &call)?.includes(&look.body) => {
                 self.unclear().insert(key.clone());
                 Ok(text(&look.body, "id"))
             }

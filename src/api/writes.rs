@@ -67,9 +67,19 @@ impl Api {
             let Err(error) = self.client.send(&call).await else { break };
             self.pause_before_looking(error, attempt).await?;
             let look = self.client.send(&Call::get(&path, &what)).await?;
-            let fresh = Fresh::since(started, &look);
             let there: Vec<&Value> = look.body.as_array().into_iter().flatten().collect();
-            left.retain(|schedule| !there.iter().any(|row| is_same_schedule(schedule, row, &fresh)));
+            let mut missing = Vec::new();
+            for schedule in left {
+                let same: Vec<&Value> = there.iter().filter(|row| is_same_schedule(&schedule, row)).copied().collect();
+                let is_there = match schedule["slug"].is_string() || same.is_empty() {
+                    true => !same.is_empty(),
+                    false => Fresh::since(started, &look, &call)?.any(same).is_some(),
+                };
+                if !is_there {
+                    missing.push(schedule);
+                }
+            }
+            left = missing;
         }
         Ok(())
     }
@@ -182,15 +192,17 @@ impl Api {
 
     async fn fresh_automation(&self, name: &str, body: &Value, started: Instant) -> Result<Option<String>, ApiError> {
         let filter = json!({"automations": {"name": {"any_": [name]}}, "sort": "CREATED_DESC"});
-        let call = Call::new(Method::POST, "/automations/filter", "the automations").body(&filter);
+        let what = format!("the automation `{name}`");
+        let call = Call::new(Method::POST, "/automations/filter", &what).body(&filter);
         let look = self.client.send(&call).await?;
-        let fresh = Fresh::since(started, &look);
         let known = self.made().clone();
+        let is_known = |row: &Value| text(row, "id").is_some_and(|id| known.contains(&id));
         let rows = look.body.as_array().into_iter().flatten();
-        let ours = rows
-            .filter(|row| fresh.includes(row) && targets(row) == targets(body))
-            .filter_map(|row| text(row, "id"))
-            .find(|id| !known.contains(id));
+        let alike: Vec<&Value> = rows.filter(|row| targets(row) == targets(body) && !is_known(row)).collect();
+        if alike.is_empty() {
+            return Ok(None);
+        }
+        let ours = Fresh::since(started, &look, &call)?.any(alike).and_then(|row| text(row, "id"));
         Ok(ours)
     }
 
@@ -202,19 +214,28 @@ impl Api {
 
 /// The stretch of the server's time in which something of ours was made.
 pub(super) struct Fresh {
-    from: Option<Timestamp>,
+    from: Timestamp,
 }
 
 impl Fresh {
-    /// From `started` (our clock) to an answer that just came (the server's clock): the two need not agree.
-    pub(super) fn since(started: Instant, answer: &Answer) -> Fresh {
+    /// From `started` (our clock) to an answer to `call` that just came (the server's clock): the two need not agree.
+    ///
+    /// # Errors
+    /// The answer does not say what time it is.
+    pub(super) fn since(started: Instant, answer: &Answer, call: &Call<'_>) -> Result<Fresh, ApiError> {
         let back = jiff::SignedDuration::try_from(started.elapsed() + CLOCK_GRAIN).ok();
-        Fresh { from: answer.date.zip(back).and_then(|(date, back)| date.checked_sub(back).ok()) }
+        let from = answer.date.zip(back).and_then(|(date, back)| date.checked_sub(back).ok());
+        from.map(|from| Fresh { from }).ok_or_else(|| call.timeless())
     }
 
     pub(super) fn includes(&self, row: &Value) -> bool {
         let created = row["created"].as_str().and_then(|created| created.parse::<Timestamp>().ok());
-        created.zip(self.from).is_some_and(|(created, from)| created >= from)
+        created.is_some_and(|created| created >= self.from)
+    }
+
+    /// The first row that was made in it.
+    fn any<'a>(&self, rows: Vec<&'a Value>) -> Option<&'a Value> {
+        rows.into_iter().find(|row| self.includes(row))
     }
 }
 
@@ -224,8 +245,8 @@ fn targets(automation: &Value) -> BTreeSet<&str> {
     actions.filter_map(|action| action["deployment_id"].as_str()).collect()
 }
 
-/// Whether a schedule of the API is the one that was sent: by slug, else by its rule, if it is new.
-fn is_same_schedule(sent: &Value, row: &Value, fresh: &Fresh) -> bool {
+/// Whether a schedule of the API can be the one that was sent: by slug, else by its rule.
+fn is_same_schedule(sent: &Value, row: &Value) -> bool {
     if let Some(slug) = sent["slug"].as_str() {
         return row["slug"] == slug;
     }
@@ -236,7 +257,7 @@ fn is_same_schedule(sent: &Value, row: &Value, fresh: &Fresh) -> bool {
         (Value::Null, Value::Null) => true,
         _ => false,
     };
-    fresh.includes(row) && ["cron", "interval", "rrule"].into_iter().all(same)
+    ["cron", "interval", "rrule"].into_iter().all(same)
 }
 
 pub(super) fn id_of(answer: &Answer, call: &Call<'_>) -> Result<String, ApiError> {
@@ -265,16 +286,25 @@ mod tests {
 
     #[test]
     fn schedules_are_recognised() {
-        let fresh = Fresh { from: "2026-11-21T08:00:00Z".parse().ok() };
-        let row = |schedule: Value, created: &str| json!({"schedule": schedule, "created": created, "slug": null});
-        let (new, old) = ("2026-11-21T08:00:01Z", "2026-11-20T08:00:01Z");
+        let row = |schedule: Value| json!({"schedule": schedule, "slug": null});
         let cron = json!({"schedule": {"cron": "* * * * *"}});
-        assert!(is_same_schedule(&cron, &row(json!({"cron": "* * * * *", "day_or": true}), new), &fresh));
-        assert!(!is_same_schedule(&cron, &row(json!({"cron": "* * * * *"}), old), &fresh));
-        assert!(!is_same_schedule(&cron, &row(json!({"interval": 60.0}), new), &fresh));
+        assert!(is_same_schedule(&cron, &row(json!({"cron": "* * * * *", "day_or": true}))));
+        assert!(!is_same_schedule(&cron, &row(json!({"interval": 60.0}))));
         let interval = json!({"schedule": {"interval": 60}});
-        assert!(is_same_schedule(&interval, &row(json!({"interval": 60.0}), new), &fresh));
+        assert!(is_same_schedule(&interval, &row(json!({"interval": 60.0}))));
         let slug = json!({"slug": "a", "schedule": {"cron": "1 * * * *"}});
-        assert!(is_same_schedule(&slug, &json!({"slug": "a", "schedule": {"cron": "2 * * * *"}}), &fresh));
+        assert!(is_same_schedule(&slug, &json!({"slug": "a", "schedule": {"cron": "2 * * * *"}})));
+    }
+
+    #[test]
+    fn only_the_servers_clock_tells_what_is_new() {
+        let answer = |date: &str| Answer { status: 200, body: Value::Null, date: date.parse().ok() };
+        let call = Call::get("/x", "the thing");
+        let fresh = Fresh::since(Instant::now(), &answer("2026-11-21T08:00:10Z"), &call).expect("it has a date");
+        assert!(fresh.includes(&json!({"created": "2026-11-21T08:00:09Z"})));
+        assert!(!fresh.includes(&json!({"created": "2026-11-20T08:00:09Z"})));
+        assert!(!fresh.includes(&json!({})));
+        let error = Fresh::since(Instant::now(), &answer("none"), &call).err().expect("it has none");
+        assert_eq!(error.code(), "E0516");
     }
 }

@@ -107,8 +107,9 @@ impl PassError {
             PassError::Locked { holder, .. } => {
                 let gone = match holder.silence {
                     Some(_) => "one that was left behind is taken over after 30 seconds".to_owned(),
-                    // Nothing tells whether it was left behind.
-                    None => "if it was left behind, delete the block of type `reconcile-lock`".to_owned(),
+                    None => "nobody can tell whether it was left behind, for the server's answers carry no `Date` header; if it \
+                             was, delete the block of type `reconcile-lock`"
+                        .to_owned(),
                 };
                 Some(format!("let it finish, or wait for it with `--lock-timeout 10m`; {gone}"))
             }

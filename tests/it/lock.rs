@@ -184,6 +184,21 @@ fn only_the_servers_clock_counts() {
     assert_eq!((deployments("clock").len(), locks("clock").len()), (2, 0));
 }
 
+#[test]
+fn without_a_clock_no_lock_is_taken_over() {
+    let proxy = Proxy::in_front_of(&server().url);
+    let mut holding = holder(&project("timeless", &proxy.url), &proxy);
+    holding.kill().expect("it runs");
+    holding.wait().expect("it ends");
+    let second = Proxy::in_front_of(&server().url);
+    second.rule(|_| Verdict::Timeless);
+    let other = project("timeless", &second.url).env("RECONCILE_TEST_LOCK_SECONDS", "1");
+    sleep(Duration::from_secs(2));
+    let told = other.reconcile(&["apply", "--yes"]).exits(5).stderr;
+    assert!(told.contains("no `Date` header") && told.contains("delete the block"), "{told}");
+    assert_eq!(locks("timeless").len(), 1);
+}
+
 fn deletes_lock(request: &Request, lock: &Value) -> bool {
     request.method == "DELETE" && request.path.ends_with(lock["id"].as_str().expect("an id"))
 }

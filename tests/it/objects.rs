@@ -286,6 +286,43 @@ async fn a_refusal_after_a_try_that_was_not_answered_leaves_it_open() {
 }
 
 #[tokio::test]
+async fn without_a_clock_nothing_is_made_twice() {
+    let server = Server::shared();
+    let (plain, proxy) = (api(&server.url), Proxy::in_front_of(&server.url));
+    let lossy = |path: &'static str| {
+        let left = std::sync::atomic::AtomicBool::new(true);
+        proxy.rule(move |request| {
+            match is_post_to(request, path) && left.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                true => Verdict::CutAfter,
+                false => Verdict::Timeless,
+            }
+        });
+    };
+    // A busy database may have refused the one that was cut off: then the second is the only one.
+    let is_open = |result: Result<(), ApiError>| match result {
+        Ok(()) => {}
+        Err(error) => assert!(error.code() == "E0516" && error.to_string().contains("`Date`"), "{error}"),
+    };
+    let flow = plain.create_flow("timeless-main").await.unwrap();
+    for Sample { key, made, .. } in samples("timeless-", &flow) {
+        if matches!(key.kind, Kind::BlockType | Kind::WorkQueue) {
+            continue;
+        }
+        lossy(making(key.kind));
+        is_open(api(&proxy.url).create_object(&key, &made).await.map(drop));
+        assert_eq!(named(&plain, &key).await.len(), 1, "{key}");
+    }
+    let name = ["timeless-main/deployment"];
+    let deployment = plain.objects(Kind::Deployment, &Which::named(name)).await.unwrap()[0].1["id"].clone();
+    let deployment = deployment.as_str().unwrap();
+    lossy("/schedules");
+    let schedule = json!({"schedule": {"cron": "0 6 * * *", "timezone": "UTC"}, "active": false});
+    is_open(api(&proxy.url).add_schedules(deployment, &[schedule]).await);
+    let schedules = server.http().get(&format!("/deployments/{deployment}/schedules"));
+    assert_eq!(schedules.as_array().unwrap().len(), 1, "{schedules:#}");
+}
+
+#[tokio::test]
 async fn two_automations_of_one_name_are_both_listed() {
     let server = Server::shared();
     let api = api(&server.url);

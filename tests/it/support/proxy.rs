@@ -60,6 +60,8 @@ pub enum Verdict {
     Instead(String),
     /// It goes through; the clock of the answer is so many seconds ahead.
     Shift(i64),
+    /// It goes through; the answer does not say what time it is.
+    Timeless,
     /// It reaches the server; this is the answer all the same, as of a gateway that has lost its patience.
     AnswerAfter(u16, String),
     /// It does not reach the server; the connection is reset.
@@ -234,13 +236,14 @@ impl House {
                 let _ = reader.fill_buf();
                 client.shutdown(Shutdown::Both)
             }
-            Verdict::Shift(seconds) => {
+            Verdict::Shift(_) | Verdict::Timeless => {
                 let answer = self.forward(&head, &body)?;
                 self.note(number, &request, status(&answer));
                 drop(flight);
-                (&client).write_all(&rewritten(&answer, |line| match is_header(line, "date") {
-                    true => Some(format!("date: {}", shifted(&line[5..], seconds))),
-                    false => Some(line.to_owned()),
+                (&client).write_all(&rewritten(&answer, |line| match (is_header(line, "date"), &verdict) {
+                    (true, Verdict::Shift(seconds)) => Some(format!("date: {}", shifted(&line[5..], *seconds))),
+                    (true, _) => None,
+                    (false, _) => Some(line.to_owned()),
                 }))
             }
         }
