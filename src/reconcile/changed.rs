@@ -15,7 +15,7 @@ use crate::manifest::select::Selected;
 use crate::manifest::{self, vars, yaml};
 use crate::model::{Key, RepoPath};
 use crate::plan::{needed, resources};
-use crate::source::{Worktree, changed_since};
+use crate::source::{Changed, Worktree};
 
 use super::Request;
 use super::error::PassError;
@@ -27,7 +27,7 @@ use super::read::Reading;
 /// # Errors
 /// A commit that is not there.
 pub fn narrow(reading: &mut Reading, request: &Request, revision: &str) -> Result<(), PassError> {
-    let changed = changed_since(reading.worktree.root(), revision)?;
+    let changed = Changed::since(reading.worktree.root(), revision)?;
     let before = reading.worktree.clone().at(revision)?;
     let mut look = Look {
         reading,
@@ -59,8 +59,7 @@ pub fn narrow(reading: &mut Reading, request: &Request, revision: &str) -> Resul
 struct Look<'a> {
     reading: &'a Reading,
     request: &'a Request,
-    /// From the top of the repository.
-    changed: BTreeSet<RepoPath>,
+    changed: Changed,
     before: Worktree,
     sources: Sources,
     /// The items that are touched.
@@ -71,22 +70,16 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn is_touched(&mut self, one: &Selected) -> bool {
-        if self.changed.is_empty() {
-            return false;
-        }
-        !self.request.selection.overlay.is_empty()
+        let sees_all = !self.request.selection.overlay.is_empty() || builds(one);
+        (sees_all && !self.changed.is_empty())
             || self.has_changed_settings()
             || self.reads_otherwise(&one.declaration)
-            || builds(one)
             || self.flow_changed(one)
             || needed::names(one).iter().any(|key| self.items.contains(key))
     }
 
     /// Whether an item reads otherwise than it did, or a file that it is filled with changed.
     fn is_item_touched(&mut self, item: &Item) -> bool {
-        if self.changed.is_empty() {
-            return false;
-        }
         let files = resources::questions(std::slice::from_ref(item));
         let secrets = files.secrets.iter().map(|file| file.dir.join(&file.path));
         if self.has_changed_settings() || files.templates.into_iter().chain(secrets).any(|path| self.is_changed(&path))
@@ -108,24 +101,41 @@ impl Look<'_> {
         &self.known[path]
     }
 
-    /// Whether a file below the directory is among the changed ones.
+    /// Whether a file below the directory is another one than at the commit.
     fn is_changed(&self, path: &RepoPath) -> bool {
-        let top = RepoPath::new("");
-        let subdir = self.reading.git.as_ref().map_or(&top, |git| &git.subdir);
-        self.changed.contains(&subdir.join(path.as_str()))
+        let worktree = &self.reading.worktree;
+        let here = self.subdir().join(path.as_str());
+        if self.changed.names(&here) {
+            return true;
+        }
+        match worktree.resolve(path) {
+            Ok(Some(real)) if real == worktree.repository().join(here.as_str()) => !self.changed.holds(&here),
+            // Links lead there, or nothing does: what is read tells, not their names.
+            Ok(_) => worktree.read(path).ok() != self.before.read(path).ok(),
+            // What lies outside is in no commit.
+            Err(_) => true,
+        }
+    }
+
+    /// The directory, from the top of the repository.
+    fn subdir(&self) -> RepoPath {
+        self.reading.git.as_ref().map_or_else(|| RepoPath::new(""), |git| git.subdir.clone())
     }
 
     /// `vars` and much else of the settings may change any declaration, and so may overlays.
     fn has_changed_settings(&self) -> bool {
         let environment = self.request.env_name.as_ref().and_then(|env| self.reading.project.environments.get(env));
         let overlays = environment.and_then(|environment| Globs::new(&environment.overlays).ok());
-        let top = RepoPath::new("");
-        let subdir = self.reading.git.as_ref().map_or(&top, |git| &git.subdir).as_str();
-        let below = |path: &RepoPath| match path.as_str().strip_prefix(subdir) {
+        let subdir = self.subdir();
+        let below = |path: &RepoPath| match path.as_str().strip_prefix(subdir.as_str()) {
             Some(below) => below.trim_start_matches('/').to_owned(),
             None => String::new(),
         };
-        if overlays.is_some_and(|overlays| self.changed.iter().any(|path| overlays.is_match(&below(path)))) {
+        if overlays.is_some_and(|overlays| {
+            // Those that are gone, and those that were read.
+            let mut read = self.reading.texts.keys().filter(|path| overlays.is_match(path.as_str()));
+            self.changed.files().any(|path| overlays.is_match(&below(path))) || read.any(|path| self.is_changed(path))
+        }) {
             return true;
         }
         let given = self.request.project.as_ref().and_then(|path| path.to_str()).map(RepoPath::new);
@@ -159,15 +169,13 @@ impl Look<'_> {
     }
 
     fn flow_changed(&mut self, one: &Selected) -> bool {
-        let files =
-            one.declaration.entrypoint().filter(|text| !text.contains("{{")).and_then(|entrypoint| {
-                flows::files_of(entrypoint, &one.dir, &self.reading.worktree, &mut self.sources)
-            });
-        match files {
-            Some(files) => files.iter().any(|file| self.is_changed(file)),
-            // Only Python knows what it is made of: any code may be part of it.
-            None => self.changed.iter().any(|path| path.as_str().ends_with(".py")),
-        }
+        let entrypoint = one.declaration.entrypoint().filter(|text| !text.contains("{{"));
+        let files = entrypoint
+            .and_then(|entrypoint| flows::files_of(entrypoint, &one.dir, &self.reading.worktree, &mut self.sources));
+        // Only Python knows what it is made of: any code may be part of it.
+        let own = entrypoint.and_then(|text| text.rsplit_once(':')).map(|(file, _)| one.dir.join(file));
+        let may_be_code = files.is_none() && self.changed.may_be_code();
+        may_be_code || files.into_iter().flatten().chain(own).any(|file| self.is_changed(&file))
     }
 }
 

@@ -20,7 +20,7 @@ mod submodules;
 mod transport;
 mod worktree;
 
-pub use changed::changed_since;
+pub use changed::Changed;
 pub use discover::Found;
 pub use error::SourceError;
 pub use events::Events;

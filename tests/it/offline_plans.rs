@@ -269,3 +269,77 @@ fn only_what_changed_files_touch_is_planned() {
     assert!(said.stderr.contains(expected) && said.stderr.contains("git fetch"), "{}", said.stderr);
     project.reconcile(&["plan", "--changed-since", "HEAD", "--base", "HEAD"]).exits(64);
 }
+
+#[test]
+fn what_git_does_not_name_counts_as_changed_too() {
+    let flow =
+        |import: &str, n: &str| format!("{import}from prefect import flow\n\n@flow\ndef f(n: int = {n}):\n    pass\n");
+    let one = |name: &str, file: &str| {
+        format!("deployments:\n- {{name: {name}, entrypoint: {file}:f, work_pool: {{name: k8s}}}}\n")
+    };
+    let resources = "work_pools: [{ name: p, type: process, base_job_template: { file: gen/t.json } }]\nblocks: [{ type: secret, \
+                     name: s, data: { value: { from_file: gen/s.txt } } }, { type: secret, name: known, data: { value: { \
+                     from_file: known.txt } } }]\n";
+    let project = Project::new()
+        .file("reconcile.yaml", "environments: { prod: { overlays: ['prod/*.yaml'] } }\n")
+        .file(".gitignore", "gen/\n")
+        .file("conf/real.yaml", &one("linked", "../flow.py"))
+        .file("conf/over.yaml", "variables: []\n")
+        .file("conf/other.yaml", &one("linked", "../flow.py"))
+        .file("flow.py", &flow("", "1"))
+        .file("linkedflow/prefect.yaml", &one("by-flow", "flow.py"))
+        .file("conf/flow.py", &flow("", "1"))
+        .file("uses/prefect.yaml", &one("uses", "../uses.py"))
+        .file("uses.py", &flow("from lib.helper import CONSTANT\n", "CONSTANT"))
+        .file("all.reconcile.yaml", resources)
+        .file("known.txt", "1")
+        .file("lib/__init__.py", "")
+        .file("lib/helper.py", "CONSTANT = 1\n")
+        .file(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ../lib.git\n");
+    for (link, to) in [
+        ("b/prefect.yaml", "../conf/real.yaml"),
+        ("linkedflow/flow.py", "../conf/flow.py"),
+        ("prod/x.yaml", "../conf/over.yaml"),
+    ] {
+        let link = project.path().join(link);
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(to, link).unwrap();
+    }
+    let lib = |args: &[&str]| project.git(&[&["-C", "lib"], args].concat());
+    lib(&["init", "-q", "-b", "main"]);
+    lib(&["add", "-A"]);
+    lib(&["commit", "-q", "-m", "first"]);
+    project.git(&["init", "-q", "-b", "main"]);
+    project.git_commit("first");
+    project.write("gen/t.json", r#"{"job_configuration": {}, "variables": {"properties": {}}}"#);
+    project.write("gen/s.txt", "1");
+    let touched = |args: &[&str]| told(&plan(&project, &[&["--changed-since", "HEAD"], args].concat()));
+    // No commit tells what was in a file that git ignores.
+    let ignored = ["create secret/s", "create p"];
+    let with = |more: &[&'static str]| [&ignored[..], more].concat();
+    assert_eq!(touched(&[]), ignored);
+    project.write("conf/real.yaml", &one("linked", "../flow.py").replace("}}", "}, tags: [x]}"));
+    assert_eq!(touched(&[]), with(&["create f/linked"]));
+    project.write("conf/real.yaml", &one("linked", "../flow.py"));
+    project.write("conf/flow.py", &flow("", "2"));
+    assert_eq!(touched(&[]), with(&["create f/by-flow"]));
+    project.write("conf/flow.py", &flow("", "1"));
+    // An overlay may touch everything.
+    assert_eq!(touched(&["--env", "prod"]), ignored);
+    project.write("conf/over.yaml", "variables: [{ name: v, value: 1 }]\n");
+    assert_eq!(touched(&["--env", "prod"]).len(), 7);
+    project.write("conf/over.yaml", "variables: []\n");
+    // Git names the submodule, not its files; what the submodule does not touch is not touched.
+    project.write("lib/helper.py", "CONSTANT = 2\n");
+    assert_eq!(touched(&[]), with(&["create f/uses"]));
+    lib(&["commit", "-q", "-a", "-m", "second"]);
+    assert_eq!(touched(&[]), with(&["create f/uses"]));
+    project.git_commit("second");
+    assert_eq!(touched(&[]), ignored);
+    // Of a flow that only Python understands any code may be part.
+    project.write("uses.py", &flow("import requests\nfrom other import *\n", "requests.N"));
+    project.git_commit("third");
+    assert_eq!(touched(&[]), ignored);
+    project.write("lib/helper.py", "CONSTANT = 3\n");
+    assert_eq!(touched(&[]), with(&["create f/uses"]));
+}
