@@ -56,7 +56,7 @@ pub fn write(all: &[Also], dir: &Path, report: &Report) -> Result<(), Exit> {
         Form::Markdown => markdown::fitting(&markdown::whole(report), LONGEST_SUMMARY, ""),
         Form::Json => format!("{:#}\n", report.to_json()),
         Form::Github => github::annotations_below(report, &below(dir)),
-        Form::Sarif => format!("{:#}\n", sarif::sarif(&report.diagnostics)),
+        Form::Sarif => format!("{:#}\n", sarif::sarif_below(&report.diagnostics, &below(dir))),
         Form::Outputs => github::outputs(report),
     })
 }
@@ -70,7 +70,7 @@ pub fn write_drift(all: &[Also], dir: &Path, found: &DriftReport) -> Result<(), 
         Form::Markdown => markdown::fitting(&found.markdown(), LONGEST_SUMMARY, ""),
         Form::Json => format!("{:#}\n", found.to_json()),
         Form::Github => github::annotations_below(&found.report, &below(dir)),
-        Form::Sarif => format!("{:#}\n", sarif::sarif(&found.report.diagnostics)),
+        Form::Sarif => format!("{:#}\n", sarif::sarif_below(&found.report.diagnostics, &below(dir))),
         Form::Outputs => github::drift_outputs(found),
     })
 }
@@ -86,7 +86,7 @@ fn each(all: &[Also], text: impl Fn(Form) -> String) -> Result<(), Exit> {
     ended
 }
 
-/// What stands before a file's name in an annotation: GitHub counts from the top of what it checked out.
+/// What stands before a file's name in annotations and SARIF: GitHub counts from the top of what it checked out.
 pub fn below(dir: &Path) -> String {
     let Some(top) = std::env::var_os("GITHUB_WORKSPACE").filter(|top| !top.is_empty()) else { return String::new() };
     let real = |path: &Path| std::fs::canonicalize(path).ok();

@@ -131,7 +131,7 @@ fn shown(global: &Global, args: &PlanArgs, report: &Report, invalid: bool, dir: 
         Format::Json => format!("{:#}", report.to_json()),
         Format::Markdown => markdown::plan(report),
         Format::Github => github::annotations_below(report, &also::below(dir)),
-        Format::Sarif => format!("{:#}", sarif::sarif(&report.diagnostics)),
+        Format::Sarif => format!("{:#}", sarif::sarif_below(&report.diagnostics, &also::below(dir))),
         Format::Text if invalid => pass::refusal(&report.diagnostics),
         Format::Text => text::plan(report, output::look(global, args.full)),
     }

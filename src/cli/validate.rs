@@ -39,7 +39,7 @@ pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -
         Format::Github => {
             output::result(&all.iter().map(|d| github::diagnostic_below(d, &below) + "\n").collect::<String>())
         }
-        Format::Sarif => output::result(&format!("{:#}", sarif::sarif(all))),
+        Format::Sarif => output::result(&format!("{:#}", sarif::sarif_below(all, &below))),
         Format::Text | Format::Markdown => {
             pass::show(global, all, &prepared.reading.texts);
             let deployments = prepared.reading.selecting.selected.len();

@@ -70,7 +70,7 @@ pub fn diagnostic_below(diagnostic: &Diagnostic, below: &str) -> String {
     // An annotation has one place; the others are words.
     for label in diagnostic.labels.iter().skip(1) {
         let told = if label.text.is_empty() { "see also" } else { &label.text };
-        text.push_str(&format!("\n{told}: {}:{}", label.origin.file, label.origin.span.line));
+        text.push_str(&format!("\n{told}: {below}{}:{}", label.origin.file, label.origin.span.line));
     }
     if let Some(help) = &diagnostic.help {
         text.push_str(&format!("\nhelp: {help}"));

@@ -9,6 +9,11 @@ use crate::diagnostic::{Diagnostic, Severity};
 
 /// Diagnostics as one SARIF run.
 pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
+    sarif_below(diagnostics, "")
+}
+
+/// The same for files below a directory, `flows/`: code scanning wants to know them from the top of the repository.
+pub fn sarif_below(diagnostics: &[Diagnostic], below: &str) -> Value {
     let rules: BTreeMap<&str, Value> = diagnostics.iter().map(|d| (d.code, rule(d.code))).collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -20,7 +25,7 @@ pub fn sarif(diagnostics: &[Diagnostic]) -> Value {
                 "rules": rules.into_values().collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
-            "results": diagnostics.iter().map(result).collect::<Vec<_>>(),
+            "results": diagnostics.iter().map(|one| result(one, below)).collect::<Vec<_>>(),
         }],
     })
 }
@@ -33,7 +38,7 @@ fn rule(code: &'static str) -> Value {
     rule
 }
 
-fn result(diagnostic: &Diagnostic) -> Value {
+fn result(diagnostic: &Diagnostic, below: &str) -> Value {
     let level = match diagnostic.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
@@ -45,13 +50,12 @@ fn result(diagnostic: &Diagnostic) -> Value {
     };
     let text = sentence(&text);
     // Code scanning takes no result without a place; what concerns no file concerns the project.
-    let location = match diagnostic.origin() {
-        Some(origin) => json!({
-            "artifactLocation": { "uri": uri(origin.file.as_str()) },
-            "region": { "startLine": origin.span.line.max(1), "startColumn": origin.span.column.max(1) },
-        }),
-        None => json!({ "artifactLocation": { "uri": "reconcile.yaml" }, "region": { "startLine": 1 } }),
+    let file = diagnostic.origin().map_or("reconcile.yaml", |origin| origin.file.as_str());
+    let region = match diagnostic.origin() {
+        Some(origin) => json!({ "startLine": origin.span.line.max(1), "startColumn": origin.span.column.max(1) }),
+        None => json!({ "startLine": 1 }),
     };
+    let location = json!({ "artifactLocation": { "uri": uri(&format!("{below}{file}")) }, "region": region });
     let locations = [json!({ "physicalLocation": location })];
     json!({ "ruleId": diagnostic.code, "level": level, "message": { "text": text }, "locations": locations })
 }
@@ -75,7 +79,7 @@ mod tests {
 
     #[test]
     fn messages_begin_as_sentences_do() {
-        let result = result(&Diagnostic::error("E0401", "there is none").help("make one"));
+        let result = result(&Diagnostic::error("E0401", "there is none").help("make one"), "");
         assert_eq!(result["message"]["text"], "There is none. Make one");
         assert_eq!(sentence("`x` is new"), "`x` is new");
     }

@@ -251,3 +251,24 @@ fn sarif_has_the_shape_that_code_scanning_takes() {
     let placed = reconcile::report::sarif::sarif(&[nowhere]);
     assert_eq!(placed["runs"][0]["results"][0]["locations"].as_array().unwrap().len(), 1);
 }
+
+/// GitHub counts from the top of what it checked out, not from the directory that a command is given.
+#[test]
+fn places_of_files_below_a_directory_begin_at_the_top() {
+    let twice = "- {name: a, entrypoint: flow.py:f, work_pool: {name: p}}\n".repeat(2);
+    let project = Project::new()
+        .file("flows/prefect.yaml", &format!("deployments:\n{twice}"))
+        .file("flows/flow.py", "from prefect import flow\n\n\n@flow\ndef f():\n    pass\n");
+    let top = project.path().display().to_string();
+    let project = project.env("GITHUB_WORKSPACE", &top);
+    let also = project.home().join("also.sarif");
+    let also = also.to_str().unwrap();
+    for args in [&["validate", "flows"][..], &["plan", "flows", "--also", &format!("sarif={also}")]] {
+        let printed = |format: &str| project.reconcile(&[args, &["--format", format]].concat()).exits(0).stdout;
+        let (github, sarif) = (printed("github"), printed("sarif"));
+        assert!(github.contains("::warning file=flows/prefect.yaml,"), "{github}");
+        assert!(github.contains(": flows/prefect.yaml:2"), "the other place as well: {github}");
+        assert!(sarif.contains(r#""uri": "flows/prefect.yaml""#), "{sarif}");
+    }
+    assert!(std::fs::read_to_string(also).unwrap().contains(r#""uri": "flows/prefect.yaml""#));
+}
