@@ -108,7 +108,7 @@ fn cache_key(pass: &Pass<'_>, filled: &Filled) -> Option<String> {
     let mut names: BTreeSet<String> = BTreeSet::new();
     if reading.project.build_cache == BuildCache::Changed {
         let git = reading.git.as_ref()?;
-        let sight = Sight::of(&steps, dir, &reading.worktree);
+        let sight = Sight::of(&steps, dir, &reading.worktree, &reading.project.step_env);
         if sight.commit {
             seen.push_str(&git.commit);
         }

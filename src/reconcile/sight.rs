@@ -1,12 +1,13 @@
 //! What the steps of a build see besides their own text: how far into the repository, the commit, the environment.
 //!
 //! Their text tells, and that of the files of the repository which it names: a script that it runs, the Makefile of
-//! `make`. In doubt more is seen.
+//! `make`. In doubt more is seen: code that nobody here knows may look at everything.
 
 use std::collections::BTreeSet;
 
 use crate::model::{RepoPath, Tree};
 use crate::source::Worktree;
+use crate::steps::{are_opaque, needs_python};
 
 /// Words of a text that ask git, or what asks git for a version.
 const ASKS_GIT: [&str; 6] = ["git", "scm", "vcs", "versioneer", "dunamai", "bumpver"];
@@ -21,20 +22,23 @@ pub struct Sight {
     pub above: bool,
     /// Which commit is checked out.
     pub commit: bool,
-    /// These variables of the environment, as far as scripts name them.
+    /// These variables of the environment: those that scripts name, and what Python is granted if it is asked.
     pub env: BTreeSet<String>,
 }
 
 impl Sight {
-    /// Of steps that run in a directory.
-    pub fn of(steps: &[Tree], dir: &RepoPath, worktree: &Worktree) -> Sight {
+    /// Of steps that run in a directory. `granted` is what `step_env` names.
+    pub fn of(steps: &[Tree], dir: &RepoPath, worktree: &Worktree, granted: &[String]) -> Sight {
         let mut sight = Sight::default();
         let mut files = BTreeSet::new();
         let mut texts = Vec::new();
         steps.iter().for_each(|step| collect(step, &mut texts));
         // What a sealed text says is not looked into.
-        sight.commit = steps.iter().any(Tree::has_secret);
+        sight.commit = steps.iter().any(Tree::has_secret) || are_opaque(steps);
         sight.above = sight.commit;
+        if needs_python(steps) {
+            sight.env.extend(granted.iter().cloned());
+        }
         for text in &texts {
             sight.look(text);
             files.extend(named(text).map(|word| dir.join(&word)).take(MOST_FILES));
@@ -110,7 +114,21 @@ mod tests {
         }
         let worktree = Worktree::open(dir.path()).unwrap();
         let step = Tree::from(json!({"prefect.deployments.steps.run_shell_script": {"script": script}}));
-        Sight::of(&[step], &RepoPath::new("app"), &worktree)
+        Sight::of(&[step], &RepoPath::new("app"), &worktree, &["GRANTED".to_owned()])
+    }
+
+    #[test]
+    fn code_that_nobody_knows_sees_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let worktree = Worktree::open(dir.path()).unwrap();
+        let of = |name: &str| {
+            let step = Tree::from(json!({ name: {} }));
+            Sight::of(&[step], &RepoPath::new(""), &worktree, &["GRANTED".to_owned()])
+        };
+        let env = BTreeSet::from(["GRANTED".to_owned()]);
+        assert_eq!(of("my_steps.tag"), Sight { above: true, commit: true, env: env.clone() });
+        // Prefect's own work on the files of their directory.
+        assert_eq!(of("prefect_aws.deployments.steps.push_to_s3"), Sight { env, ..Sight::default() });
     }
 
     #[test]

@@ -138,6 +138,13 @@ pub fn needs_python(steps: &[Tree]) -> bool {
     })
 }
 
+/// Whether some step of the list is code that nobody here knows: it neither runs here nor is one of Prefect's own.
+/// Nothing tells what such a step looks at.
+pub fn are_opaque(steps: &[Tree]) -> bool {
+    let mut all = steps.iter().filter_map(|item| step::read(0, item).ok().flatten());
+    all.any(|step| !names::is_prefects(&step.fqn))
+}
+
 /// Runs the steps in order and gives all outputs so far; `scope` keeps them, its directory and its environment for the
 /// next list of the same declaration.
 ///

@@ -26,5 +26,5 @@ pub mod words;
 pub use digest::digest;
 pub use error::{StepError, StepProblem};
 pub use foreign::{Foreign, ForeignAnswer, ForeignCall, ForeignFuture, OutputSink, foreign_by};
-pub use list::{Fill, Say, StepEvent, StepScope, Stream, needs_python, run};
+pub use list::{Fill, Say, StepEvent, StepScope, Stream, are_opaque, needs_python, run};
 pub use mask::Masker;

@@ -36,6 +36,13 @@ pub(super) fn modern(fqn: &str) -> Option<String> {
     Some(format!("{package}.deployments.steps.{module}{function}"))
 }
 
+/// Whether a function is one of the steps of Prefect or of a package that it ships: those of `prefect.yaml`'s recipes.
+pub(super) fn is_prefects(fqn: &str) -> bool {
+    let (package, rest) = fqn.split_once('.').unwrap_or_default();
+    let packages = ["prefect", "prefect_docker", "prefect_aws", "prefect_gcp", "prefect_azure"];
+    packages.contains(&package) && rest.starts_with("deployments.steps")
+}
+
 /// The last part, by which progress is told.
 pub(super) fn short(fqn: &str) -> &str {
     fqn.rsplit(['.', ':']).next().unwrap_or(fqn)
@@ -73,6 +80,12 @@ mod tests {
         assert_eq!(native("prefect.deployments.steps:set_working_directory"), Some(Native::Directory));
         assert_eq!(native("prefect.deployments.steps.utility:pip_install_requirements"), Some(Native::Pip));
         assert_eq!(native("prefect.deployments.steps.git_clone"), None);
+        for fqn in ["prefect.deployments.steps:git_clone", "prefect_docker.deployments.steps.build_docker_image"] {
+            assert!(is_prefects(fqn), "{fqn}");
+        }
+        for fqn in ["my_steps.tag", "prefect_steps.deployments.steps.x", "prefect", "deployments.steps.x", ""] {
+            assert!(!is_prefects(fqn), "{fqn}");
+        }
         assert_eq!(short("a.b:c"), "c");
     }
 }

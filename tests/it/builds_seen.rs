@@ -47,6 +47,23 @@ impl Case {
         (open, self.runs() > before)
     }
 
+    /// The same with a step in Python that leaves the same mark and whose output is made of all that it may see.
+    fn of_own_step(name: &str) -> Case {
+        let Case { project, server, name } = Case::new(name, "");
+        let case = Case { project: project.with_python(), server, name };
+        let name = &case.name;
+        case.project.write("reconcile.yaml", &format!("name: {name}\nstep_env: [STAMP]\n"));
+        case.project.write(
+            "app/my_steps.py",
+            "import os\n\n\ndef tag():\n    with open(os.path.expanduser('~/ran'), 'a') as ran:\n        ran.write('x')\n    \
+             return {'stdout': open('../shared/note.txt').read() + os.environ.get('STAMP', '')}\n",
+        );
+        let yaml = manifest(name, "");
+        let (_, rest) = yaml.split_once("deployments:").unwrap();
+        case.project.write("app/prefect.yaml", &format!("build:\n- my_steps.tag: {{id: note}}\ndeployments:{rest}"));
+        case
+    }
+
     /// Whether a plan leaves something to the build when the environment has this.
     fn is_open(&self, name: &str, value: &str) -> bool {
         let plan = self.project.reconcile_command().env(name, value).args(["plan", "--json"]).output().unwrap();
@@ -89,6 +106,23 @@ fn a_commit_that_changes_nothing_a_build_sees_does_not_run_it() {
     // A variable that the script names, and one that it does not.
     assert!(case.is_open("HOME", &case.project.path().display().to_string()));
     assert!(!case.is_open("STAMP", "1"));
+}
+
+#[test]
+fn a_step_of_ones_own_runs_again_whatever_it_looks_at() {
+    let case = Case::of_own_step("seen-own");
+    assert_eq!(case.commit_and_apply(), SEEN);
+    assert_eq!(case.note(), "far");
+    let again = case.runs();
+    case.project.reconcile(&["apply", "--yes"]).exits(0);
+    assert_eq!(case.runs(), again, "nothing changed");
+    assert!(case.is_open("STAMP", "1") && !case.is_open("OTHER", "1"), "a variable that `step_env` grants");
+    case.project.write("shared/note.txt", "farther");
+    assert!(case.is_open("OTHER", "1"), "a file elsewhere");
+    assert_eq!(case.commit_and_apply(), SEEN);
+    assert_eq!(case.note(), "farther");
+    case.project.git_commit("nothing but a commit");
+    assert!(case.is_open("OTHER", "1"), "it may ask git");
 }
 
 #[test]
