@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::project::Project;
-use crate::support::skip::skipped;
+use crate::support::skip::skipped_for_want;
 
 const FLOW: &str = "from prefect import flow\n\n@flow\ndef etl(n: int = 1):\n    \"\"\"Loads.\"\"\"\n";
 const CANARY: &str = "canary-77aa";
@@ -175,10 +175,18 @@ fn a_strangers_tree_is_planned_without_its_settings() {
 #[test]
 fn no_connection_no_program_and_no_settings_as_the_kernel_sees_it() {
     if Command::new("strace").arg("-V").output().is_err() {
-        skipped("strace is not installed");
-        return;
+        return skipped_for_want("strace is not installed");
     }
     let project = project()
+        .file("reconcile.yaml", "environments: { prod: { overlays: ['prod/*.yaml'] } }\n")
+        .file(
+            "all.reconcile.yaml",
+            "work_pools: [{ name: k8s, type: process, base_job_template: { file: gen/t.json } }]\n\
+               blocks: [{ type: secret, name: s, data: { value: { from_file: hidden/s.txt } } }]\n",
+        )
+        .file("gen/t.json", r#"{"job_configuration": {"of": "a file"}, "variables": {"properties": {}}}"#)
+        .file("hidden/s.txt", CANARY)
+        .file("prod/over.yaml", "deployments: [{ name: kept, tags: [of-the-overlay] }]\n")
         .file(".env", &format!("PREFECT_API_URL=http://127.0.0.1:9/{CANARY}\n"))
         .file("prefect.toml", "[api]\nurl = \"http://127.0.0.1:9\"\n")
         .file("pyproject.toml", "[tool.prefect.api]\nurl = \"http://127.0.0.1:9\"\n")
@@ -191,25 +199,32 @@ fn no_connection_no_program_and_no_settings_as_the_kernel_sees_it() {
         let program = project.reconcile_command();
         let mut strace = Command::new("strace");
         strace.args(["-f", "-e", "trace=network,execve,open,openat,openat2,statx,readlink", "-o"]).arg(&log);
-        strace.arg(program.get_program()).arg("plan").args(flags).current_dir(project.path());
+        strace
+            .arg(program.get_program())
+            .args(["plan", "--json", "--env", "prod"])
+            .args(flags)
+            .current_dir(project.path());
         strace.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = strace.output().unwrap();
         let trace = std::fs::read_to_string(&log).unwrap_or_default();
         if trace.is_empty() {
-            skipped(format!("strace may not trace here: {}", String::from_utf8_lossy(&output.stderr)));
-            return;
+            return skipped_for_want(format!("strace may not trace here: {}", String::from_utf8_lossy(&output.stderr)));
         }
         assert!(output.status.success(), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains("of-the-overlay") && told.contains("gen/t.json") && !told.contains(CANARY), "{told}");
         // An empty log of reads would prove nothing.
-        let is_read = |line: &str| line.contains("prefect.yaml") && line.contains("open") && !line.contains("ENOENT");
-        assert!(trace.lines().any(is_read), "{flags:?}: the trace holds what is read: {trace}");
+        for file in ["prefect.yaml", "flow.py", "all.reconcile.yaml", "prod/over.yaml"] {
+            let is_read = |line: &str| line.contains(file) && line.contains("open") && !line.contains("ENOENT");
+            assert!(trace.lines().any(is_read), "{flags:?}: `{file}` is read: {trace}");
+        }
         let count = |word: &str| trace.lines().filter(|line| line.contains(word)).collect::<Vec<_>>();
         assert_eq!(count("execve(").len(), 1, "only reconcile itself: {:?}", count("execve("));
         for call in ["connect(", "sendto(", "sendmsg(", "bind(", "AF_INET"] {
             assert_eq!(count(call), Vec::<&str>::new());
         }
         let opened = |name: &str| count("open").into_iter().filter(|line| line.contains(name)).collect::<Vec<_>>();
-        for file in ["/.env", "prefect.toml", "pyproject.toml", "profiles.toml", "\".env"] {
+        for file in ["/.env", "prefect.toml", "pyproject.toml", "profiles.toml", "\".env", "hidden/s.txt"] {
             assert_eq!(opened(file), Vec::<&str>::new());
         }
         assert_eq!(opened("prefect.yaml").len(), 1, "the file of the work tree, once");
