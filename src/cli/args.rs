@@ -527,7 +527,8 @@ pub struct ApplyArgs {
     /// What is meant.
     #[command(flatten)]
     pub selecting: Selecting,
-    /// Apply a plan that `plan --out FILE` wrote, if planning again still gives the same
+    /// Apply a plan that `plan --out FILE` wrote, if planning again still gives the same; repeat `--git` and what
+    /// belongs to it
     #[arg(long, value_name = "FILE", help_heading = "Applying")]
     pub plan: Option<PathBuf>,
     /// Apply only what was reviewed: the plan that the comment of `plan --comment` on the merged pull request shows

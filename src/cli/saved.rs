@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::args::{Global, Selecting};
+use super::args::{GitArgs, Global, Selecting};
 use super::connect::Connected;
 use super::exit::{Exit, failed, wrong_usage};
 use super::{last_words, output, pass};
@@ -59,13 +59,16 @@ pub struct Saved {
     changes: BTreeMap<String, Value>,
 }
 
-/// Reads the file of `--plan`, and takes what it asks for in the place of the command line.
+/// Reads the file of `--plan`, and takes what it asks for in the place of the command line. Only the command line says
+/// whose files these are, if they come from elsewhere: their build steps run.
 ///
 /// # Errors
-/// The exit code, after saying why: flags beside it, or a file that is not a plan.
+/// The exit code, after saying why: flags beside it, a file that is not a plan, or one of other files.
 pub fn taken(file: Option<&Path>, global: &Global, selecting: &mut Selecting) -> Result<Option<Saved>, Exit> {
     let Some(file) = file else { return Ok(None) };
-    if *selecting != Selecting::default() {
+    let given = selecting.clone();
+    let rev = given.rev.clone().filter(|_| given.git.url.is_some());
+    if given != (Selecting { git: given.git.clone(), rev, ..Selecting::default() }) {
         let sentence =
             "`--plan FILE` says itself what is meant: leave out PATH and every flag that selects or describes";
         return Err(wrong_usage(sentence));
@@ -87,8 +90,45 @@ pub fn taken(file: Option<&Path>, global: &Global, selecting: &mut Selecting) ->
     if saved.api.is_none() {
         return Err(saved.refused("it was made without an API, for an empty workspace"));
     }
-    *selecting = asked.selecting;
+    is_from(&given, &asked.selecting)?;
+    // With the credentials of whoever applies it.
+    *selecting = Selecting { git: given.git, ..asked.selecting };
     Ok(Some(saved))
+}
+
+/// Holds the place that a plan takes its files from to what the command line says of it.
+fn is_from(given: &Selecting, held: &Selecting) -> Result<(), Exit> {
+    let url = |one: &Selecting| one.git.url.as_deref().map(without_credentials);
+    let rev = |one: &Selecting| one.rev.clone().filter(|_| one.git.url.is_some());
+    let GitArgs { url: _, branch, git_tag, subdir, submodules, signers } = &held.git;
+    let same = [
+        ("`--git`", url(given) == url(held)),
+        ("`--branch`", given.git.branch == *branch),
+        ("`--git-tag`", given.git.git_tag == *git_tag),
+        ("`--rev`", rev(given) == rev(held)),
+        ("`--subdir`", given.git.subdir == *subdir),
+        ("`--submodules`", given.git.submodules == *submodules),
+        ("`--signers`", given.git.signers == *signers),
+    ];
+    let other: Vec<&str> = same.iter().filter(|(_, same)| !same).map(|(flag, _)| *flag).collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    let exit = wrong_usage(&match url(held) {
+        Some(url) => format!(
+            "the plan takes its files from `{}`, and the command line says otherwise of {}",
+            crate::report::text::printable(&url),
+            other.join(", ")
+        ),
+        None => "the plan was made without `--git`: leave it out".to_owned(),
+    });
+    if held.git.url.is_some() {
+        output::help(
+            "whoever can write the plan file chooses whose build steps run: if these files are meant, repeat `--git` and \
+             what was given with it",
+        );
+    }
+    Err(exit)
 }
 
 fn shown(path: Option<&PathBuf>) -> Option<String> {

@@ -141,8 +141,23 @@ fn credentials_of_a_helper_and_of_the_address() {
     assert!(saved.contains("/shop.git") && !(saved + &output.stdout + &output.stderr).contains(TOKEN));
     let helper = format!("[credential]\n\thelper = \"!f() {{ echo username=ada; echo password={TOKEN}; }}; f\"\n");
     fs::write(world.user.home().join(".gitconfig"), helper).unwrap();
-    // What was planned is applied, with credentials of whoever applies it.
-    world.user.reconcile(&["apply", "--plan", "plan.json", "--yes"]).exits(0);
+    // What was planned is applied, with credentials of whoever applies it, who says whose files these are.
+    let address = world.git.address("shop");
+    let apply = |more: &[&str]| world.user.reconcile(&[&["apply", "--plan", "plan.json", "--yes"], more].concat());
+    let other = world.git.address("other");
+    for (more, flags) in [
+        (&[][..], "`--git`"),
+        (&["--git", &other], "`--git`"),
+        (&["--git", &address, "--branch", "main"], "`--branch`"),
+        (&["--git", &address, "--rev", "main", "--subdir", "x"], "`--rev`, `--subdir`"),
+    ] {
+        let refused = apply(more).exits(64);
+        let says = format!("takes its files from `{address}`, and the command line says otherwise of {flags}\n");
+        assert!(refused.stderr.contains(&says) && refused.stderr.contains("repeat `--git`"), "{}", refused.stderr);
+    }
+    assert!(apply(&["--git", &address, "--prune"]).exits(64).stderr.contains("says itself what is meant"));
+    assert!(apply(&["--rev", "main"]).exits(64).stderr.contains("says itself what is meant"));
+    apply(&["--git", &address]).exits(0);
     assert_eq!(world.applied(&[])["changes"], json!([]));
     let config = fs::read_to_string(world.place().join("shop/.git/config")).unwrap();
     assert!(config.contains("/shop.git") && !config.contains("canary"), "{config}");

@@ -100,6 +100,8 @@ fn a_plan_keeps_its_selection_and_refuses_another_place() {
     project.reconcile(&["plan", "-n", "saved-place-2", "--param", "n=7", "--out", "../plan.json"]).exits(0);
     project.reconcile(&["apply", "-n", "x", "--plan", "../plan.json", "--yes"]).exits(64);
     project.reconcile(&["apply", ".", "--plan", "../plan.json", "--yes"]).exits(64);
+    let git = project.reconcile(&["apply", "--git", "https://x/y", "--plan", "../plan.json", "--yes"]).exits(64);
+    assert!(git.stderr.contains("made without `--git`"), "{}", git.stderr);
 
     let other = Server::start();
     let elsewhere = project.reconcile(&["apply", "--plan", "../plan.json", "--yes", "--api-url", &other.url]).exits(5);
