@@ -1,11 +1,9 @@
 //! `reconcile apply`, and `reconcile` without a command: shows the plan, asks, applies, reports.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -14,6 +12,7 @@ use super::also::{self, Also};
 use super::args::{ApplyArgs, Bare, DestroyArgs, DriftArgs, Global, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::Exit;
+use super::progress::Progress;
 use super::remote::Unsigned;
 use super::review::Review;
 use super::saved::{self, Saved};
@@ -211,6 +210,8 @@ async fn try_pass(
 ) -> Result<Ended, Ended> {
     let mut request =
         pass::request(global, &args.selecting, stop.clone()).map_err(|text| super::exit::wrong_usage(&text))?;
+    // Of one of many nobody waits for the end.
+    let reading = (!args.is_one_of_many()).then(|| Progress::reading(global));
     // A loop keeps up what was good until something better comes.
     let unsigned = if args.is_one_of_many() { Unsigned::GoesOn } else { Unsigned::Fails };
     let files = remote::fetch(&args.selecting, &mut request, unsigned).await.map_err(|unfetched| {
@@ -232,6 +233,7 @@ async fn try_pass(
     let stood = args.is_one_of_many().then(|| git::standing(&directory));
     let connected = connect(global, &directory, declared_api(&request), absent).await?;
     pass::settle(&mut request, &connected);
+    reading.iter().for_each(|reading| reading.count(connected.api.as_ref()));
     let promised = match (saved, &args.review) {
         (Some(saved), _) => Some(saved.check(&request, &connected).await?),
         (None, Some(review)) => Some(review.check(global, &request, &connected).await?),
@@ -246,7 +248,7 @@ async fn try_pass(
     let mut prepared = prepared.map_err(|error| Ended::from(pass::failed(&error)))?;
     prepared.diagnostics.extend(connected.diagnostics);
     prepared.may_destroy().map_err(|error| Ended::from(pass::failed(&error)))?;
-    decide_and_apply(global, args, &mut prepared, promised.as_ref(), stop, known).await
+    decide_and_apply(global, args, &mut prepared, promised.as_ref(), (stop, reading), known).await
 }
 
 async fn decide_and_apply(
@@ -254,12 +256,13 @@ async fn decide_and_apply(
     args: &Apply,
     prepared: &mut Pass<'_>,
     promised: Option<&Plan>,
-    asked: &CancellationToken,
+    (asked, reading): (&CancellationToken, Option<Progress>),
     so_far: &mut Known,
 ) -> Result<Ended, Ended> {
     let known = builds::remembered(prepared);
     let mut decided = decide(global, args, prepared, &known).await?;
     prepared.foresee(&mut decided).await;
+    drop(reading);
     args.show(global, &decided.diagnostics, &prepared.reading.texts);
     let report = prepared.report(&decided, Outcomes::new());
     if !global.json && !global.quiet && args.tells_of(&report) {
@@ -351,6 +354,8 @@ async fn decide_again(
     before: &Plan,
     (builds, shown): (&Builds, &Shown),
 ) -> Result<Decided, Ended> {
+    let reading = (!args.is_one_of_many()).then(|| Progress::reading(global));
+    reading.iter().for_each(|reading| reading.count(prepared.api));
     prepared.refresh().await.map_err(|error| pass::failed(&error))?;
     let again = decide(global, args, prepared, &shown.known).await?;
     let now = prepared.report(&again, Outcomes::new());
@@ -426,9 +431,9 @@ struct Sent {
 }
 
 async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &Builds, guard: Option<&Guard>) -> Sent {
-    let bar = progress(global, decided.planned.plan.changes.len());
-    let applied = carry_out(prepared, decided, builds, guard, &|done, _| bar.set_position(done as u64)).await;
-    bar.finish_and_clear();
+    let progress = Progress::applying(global, decided.planned.plan.changes.len());
+    let applied = carry_out(prepared, decided, builds, guard, &|done, _| progress.reached(done)).await;
+    drop(progress);
     match applied {
         Ok(applied) => Sent { applied, ..Sent::default() },
         Err((stopped, applied)) => {
@@ -437,18 +442,6 @@ async fn send(global: &Global, prepared: &Pass<'_>, decided: &Decided, builds: &
             Sent { applied, stopped: true, ..Sent::default() }
         }
     }
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn progress(global: &Global, length: usize) -> ProgressBar {
-    let target = if global.quiet || !std::io::stderr().is_terminal() {
-        ProgressDrawTarget::hidden()
-    } else {
-        ProgressDrawTarget::stderr()
-    };
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} applied, {elapsed}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(length as u64), target).with_style(style)
 }
 
 fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided, sent: &mut Sent) -> Ended {

@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{DriftCheckArgs, DriftFormat, Global};
 use super::exit::Exit;
+use super::progress::Progress;
 use super::{also, comment, output, pass};
 use crate::reconcile::{Pass, drift};
 
@@ -18,11 +19,14 @@ pub async fn run(global: &Global, args: DriftCheckArgs, stop: CancellationToken)
         Err(exit) => return exit,
     };
     let dir = pass::directory(&request);
+    let reading = Progress::reading(global);
+    reading.count(Some(&api));
     let found = async { drift::drift(&Pass::look(&request, &api).await?).await };
     let found = match found.await {
         Ok(found) => found,
         Err(error) => return pass::failed(&error),
     };
+    drop(reading);
     let format = args.format.unwrap_or(if global.json { DriftFormat::Json } else { DriftFormat::Text });
     output::result(&match format {
         DriftFormat::Json => format!("{:#}", found.to_json()),

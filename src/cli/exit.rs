@@ -119,6 +119,7 @@ pub fn watch_signals(
         let asked = wait().await;
         let _ = ASKED.set(asked);
         if stop::leave() {
+            super::progress::end();
             leave.cancel();
             stop.cancel();
             // What does not wait for anything cannot be told: it is in the middle of a file, or of a question.
@@ -130,6 +131,7 @@ pub fn watch_signals(
         super::output::say("stopping after the requests under way; press Ctrl-C again to leave at once");
         stop.cancel();
         wait().await;
+        super::progress::end();
         super::output::complain("left at once: what became of the requests under way is not known");
         super::output::help(
             "run again: what is in is found, and nothing is made twice. The lock counts as left behind after 30 seconds; \

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, ImportArgs, Selecting};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, wrong_usage};
+use super::progress::Progress;
 use super::{output, pass};
 use crate::model::{Key, Kind};
 use crate::plan::export::{Draft, LeftOut};
@@ -41,7 +42,11 @@ pub async fn run(global: &Global, args: ImportArgs, stop: CancellationToken) -> 
         write: !args.dry_run,
         patience: args.lock_timeout.unwrap_or_default(),
     };
-    match import(&request, api, &wanted).await {
+    let reading = Progress::reading(global);
+    reading.count(Some(api));
+    let imported = import(&request, api, &wanted).await;
+    drop(reading);
+    match imported {
         Ok(imported) => finish(global, &args, &imported),
         Err(error) => pass::failed(&error),
     }

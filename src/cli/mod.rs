@@ -18,6 +18,7 @@ mod output;
 mod overlay;
 mod pass;
 mod plan;
+mod progress;
 mod release;
 mod remote;
 mod render;

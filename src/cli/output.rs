@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_subscriber::EnvFilter;
 
 use super::args::{Global, LogFormat};
-use super::last_words;
+use super::{last_words, progress};
 use crate::report::text::Look;
 
 /// Prints a result. A reader that closes early is no failure.
 pub fn result(text: &str) {
     last_words::printed();
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = out.write_all(b"\n");
-    }
+    progress::aside(|| {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        if !text.ends_with('\n') {
+            let _ = out.write_all(b"\n");
+        }
+    });
 }
 
 /// Whether what is said is a line of a log in JSON.
@@ -28,7 +30,7 @@ pub fn say(text: &str) {
         tracing::info!(target: "reconcile::said", "{}", text.trim_end());
         return;
     }
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = progress::aside(|| writeln!(std::io::stderr(), "{text}"));
 }
 
 /// Says why a command fails.
@@ -73,7 +75,7 @@ pub fn tracing(global: &Global) {
     let filter = EnvFilter::try_from_env("RECONCILE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| progress::Stderr)
         .with_ansi(colour(global, &std::io::stderr()));
     LOGS_JSON.store(global.log_format == LogFormat::Json, Ordering::Relaxed);
     let _ = match global.log_format {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
+use super::progress::Progress;
 use super::remote::Unsigned;
 use super::{also, comment, output, pass, remote, saved};
 use crate::reconcile::apply::Outcomes;
@@ -48,17 +49,20 @@ async fn planned(global: &Global, args: &PlanArgs, stop: CancellationToken) -> R
     }
     let mut request =
         pass::request(global, &args.selecting, stop).map_err(|sentence| super::exit::wrong_usage(&sentence))?;
+    let reading = Progress::reading(global);
     let _files = remote::fetch(&args.selecting, &mut request, Unsigned::Fails).await?;
     request.caution = pass::caution(&args.drift);
     request.owning.destroy = args.destroy;
     let absent = if args.destroy { Absent::Demand } else { Absent::DoWithout };
     let connected = connect(global, &pass::directory(&request), declared_api(&request), absent).await?;
     pass::settle(&mut request, &connected);
+    reading.count(connected.api.as_ref());
     let prepared =
         Pass::prepare(&request, connected.api.as_ref(), Python::AtApply).await.map_err(|error| pass::failed(&error))?;
     prepared.may_destroy().map_err(|error| pass::failed(&error))?;
     let mut decided = prepared.decide(&builds::remembered(&prepared)).await.map_err(|error| pass::failed(&error))?;
     prepared.foresee(&mut decided).await;
+    drop(reading);
     let mut report = prepared.report(&decided, Outcomes::new());
     report.diagnostics.extend(connected.diagnostics.iter().cloned());
     pass::show(global, &report.diagnostics, &prepared.reading.texts);
@@ -76,6 +80,7 @@ fn offline(global: &Global, args: &PlanArgs, stop: CancellationToken) -> Result<
         let sentence = "`--base` compares files: leave out the flags that describe a deployment, and the entrypoint";
         return Err(super::exit::wrong_usage(sentence));
     }
+    let _reading = Progress::reading(global);
     request.environment.clear();
     request.guarded = true;
     request.default_pool = Some("(default)".to_owned());

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, ReleaseArgs};
 use super::exit::{Exit, wrong_usage};
+use super::progress::Progress;
 use super::{ask, output, pass};
 use crate::model::Key;
 use crate::reconcile::release::{self, Next};
@@ -27,7 +28,11 @@ pub async fn run(global: &Global, args: ReleaseArgs, stop: CancellationToken) ->
         Ok(both) => both,
         Err(exit) => return exit,
     };
-    let mut looked = match Pass::look(&request, &api).await {
+    let reading = Progress::reading(global);
+    reading.count(Some(&api));
+    let looked = Pass::look(&request, &api).await;
+    drop(reading);
+    let mut looked = match looked {
         Ok(looked) => looked,
         Err(error) => return pass::failed(&error),
     };

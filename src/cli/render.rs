@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Global, RenderArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, wrong_usage};
+use super::progress::Progress;
 use super::{output, pass, remote};
 use crate::diagnostic::did_you_mean;
 use crate::model::plan::Action;
@@ -30,6 +31,7 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
         Ok(request) => request,
         Err(sentence) => return wrong_usage(&sentence),
     };
+    let reading = Progress::reading(global);
     let _files = match remote::fetch(&args.selecting, &mut request, remote::Unsigned::Fails).await {
         Ok(files) => files,
         Err(unfetched) => return unfetched.exit,
@@ -39,6 +41,7 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
         Err(exit) => return exit,
     };
     pass::settle(&mut request, &connected);
+    reading.count(connected.api.as_ref());
     let prepared = match Pass::prepare(&request, connected.api.as_ref(), Python::AtApply).await {
         Ok(prepared) => prepared,
         Err(error) => return pass::failed(&error),
@@ -47,6 +50,7 @@ pub async fn run(global: &Global, args: RenderArgs, stop: CancellationToken) -> 
         Ok(decided) => decided,
         Err(error) => return pass::failed(&error),
     };
+    drop(reading);
     pass::show(global, &decided.diagnostics, &prepared.reading.texts);
     let Some(rendered) = origins::render(&prepared, &decided, &key, Timestamp::now()) else {
         return not_found(global, &key, &decided);

@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Global, StatusArgs};
 use super::exit::Exit;
+use super::progress::Progress;
 use super::{output, pass};
 use crate::reconcile::{Pass, status};
 
@@ -13,11 +14,14 @@ pub async fn run(global: &Global, args: StatusArgs, stop: CancellationToken) -> 
         Ok(both) => both,
         Err(exit) => return exit,
     };
+    let reading = Progress::reading(global);
+    reading.count(Some(&api));
     let found = async { status::status(&Pass::look(&request, &api).await?).await };
     let status = match found.await {
         Ok(status) => status,
         Err(error) => return pass::failed(&error),
     };
+    drop(reading);
     output::result(&match global.json {
         true => format!("{:#}", status.to_json()),
         false => status.text(output::look(global, false)),

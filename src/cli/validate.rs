@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Format, Global, Selecting, ValidateArgs};
 use super::exit::Exit;
+use super::progress::Progress;
 use super::{output, pass};
 use crate::diagnostic::{Severity, has_errors};
 use crate::reconcile::builds::Builds;
@@ -21,11 +22,13 @@ pub async fn run(global: &Global, args: ValidateArgs, stop: CancellationToken) -
     // Without settings it is not known whether there is a default pool, so a missing one is no problem of the files.
     request.default_pool = Some("(default)".to_owned());
     request.files_only = true;
+    let reading = Progress::reading(global);
     let prepared = match Pass::prepare(&request, None, Python::AtApply).await {
         Ok(prepared) => prepared,
         Err(error) => return pass::failed(&error),
     };
     let (_, all) = prepared.desire(&Builds::pending());
+    drop(reading);
     let all = &all;
     let (files, objects) = (prepared.reading.file_count, prepared.reading.items.len());
     let below = super::also::below(&pass::directory(&request));

@@ -48,6 +48,7 @@ mod plan_cases;
 mod plan_is_safe;
 mod postgres;
 mod probe;
+mod progress;
 mod properties;
 mod python_helper;
 mod release;
