@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::project::Project;
-use crate::support::skip::skipped_for_want;
+use crate::support::skip::skipped;
 
 const FLOW: &str = "from prefect import flow\n\n@flow\ndef etl(n: int = 1):\n    \"\"\"Loads.\"\"\"\n";
 const CANARY: &str = "canary-77aa";
@@ -175,7 +175,7 @@ fn a_strangers_tree_is_planned_without_its_settings() {
 #[test]
 fn no_connection_no_program_and_no_settings_as_the_kernel_sees_it() {
     if Command::new("strace").arg("-V").output().is_err() {
-        return skipped_for_want("strace is not installed");
+        return skipped("strace is not installed");
     }
     let project = project()
         .file("reconcile.yaml", "environments: { prod: { overlays: ['prod/*.yaml'] } }\n")
@@ -208,7 +208,7 @@ fn no_connection_no_program_and_no_settings_as_the_kernel_sees_it() {
         let output = strace.output().unwrap();
         let trace = std::fs::read_to_string(&log).unwrap_or_default();
         if trace.is_empty() {
-            return skipped_for_want(format!("strace may not trace here: {}", String::from_utf8_lossy(&output.stderr)));
+            return skipped(format!("strace may not trace here: {}", String::from_utf8_lossy(&output.stderr)));
         }
         assert!(output.status.success(), "{output:?}");
         let told = String::from_utf8_lossy(&output.stdout);
