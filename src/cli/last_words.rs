@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::report::Failure;
 
 /// What this process has said so far. One process runs one command, or one pass after another.
-static SPOKEN: Mutex<Spoken> = Mutex::new(Spoken { printed: false, failure: None, diagnostics: Vec::new() });
+static SPOKEN: Mutex<Spoken> = Mutex::new(Spoken::nothing());
 
 struct Spoken {
     /// Whether stdout has a result.
@@ -20,15 +20,30 @@ struct Spoken {
     /// The first complaint: what follows comes of it.
     failure: Option<Failure>,
     diagnostics: Vec<Diagnostic>,
+    /// All complaints.
+    complaints: Vec<String>,
+    /// Those of the pass before.
+    known: Vec<String>,
+}
+
+impl Spoken {
+    const fn nothing() -> Spoken {
+        Spoken { printed: false, failure: None, diagnostics: Vec::new(), complaints: Vec::new(), known: Vec::new() }
+    }
 }
 
 fn spoken() -> MutexGuard<'static, Spoken> {
     SPOKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Forgets everything: another pass begins.
-pub fn begin() {
-    *spoken() = Spoken { printed: false, failure: None, diagnostics: Vec::new() };
+/// Forgets everything: another pass begins. The complaints of the one before are `known`.
+pub fn begin(known: Vec<String>) {
+    *spoken() = Spoken { known, ..Spoken::nothing() };
+}
+
+/// The complaints so far.
+pub fn complaints() -> Vec<String> {
+    spoken().complaints.clone()
 }
 
 /// A result was printed.
@@ -36,17 +51,22 @@ pub fn printed() {
     spoken().printed = true;
 }
 
-/// It was said why the command fails.
-pub fn complained(code: Option<&str>, message: &str) {
+/// The command fails for this reason. Whether that is news.
+pub fn complained(code: Option<&str>, message: &str) -> bool {
     let failure = || Failure { code: code.map(str::to_owned), message: message.to_owned(), help: None };
-    spoken().failure.get_or_insert_with(failure);
+    let mut spoken = spoken();
+    spoken.failure.get_or_insert_with(failure);
+    spoken.complaints.push(message.to_owned());
+    !spoken.known.iter().any(|known| known == message)
 }
 
-/// The next step was said.
-pub fn helped(help: &str) {
-    if let Some(failure) = &mut spoken().failure {
+/// This is the next step after the last complaint. Whether that is news.
+pub fn helped(help: &str) -> bool {
+    let mut spoken = spoken();
+    if let Some(failure) = &mut spoken.failure {
         failure.help.get_or_insert_with(|| help.to_owned());
     }
+    spoken.complaints.last().is_none_or(|last| !spoken.known.contains(last))
 }
 
 /// Diagnostics were shown; those that are shown again are known already.

@@ -33,10 +33,11 @@ pub fn say(text: &str) {
     let _ = progress::aside(|| writeln!(std::io::stderr(), "{text}"));
 }
 
-/// Says why a command fails.
+/// Says why a command fails; of many passes the first that fails so.
 pub fn complain(text: &str) {
-    last_words::complained(None, text);
-    say(&format!("error: {text}"));
+    if last_words::complained(None, text) {
+        say(&format!("error: {text}"));
+    }
 }
 
 /// Whether stdout takes colour: a terminal, and neither NO_COLOR nor `--no-color` nor TERM=dumb says otherwise.
@@ -54,14 +55,16 @@ pub fn look(global: &Global, full: bool) -> Look {
 
 /// Says why a command fails, with the code whose page explains it.
 pub fn complain_with(code: &str, text: &str) {
-    last_words::complained(Some(code), text);
-    say(&format!("error[{code}]: {text}"));
+    if last_words::complained(Some(code), text) {
+        say(&format!("error[{code}]: {text}"));
+    }
 }
 
 /// Says the next step.
 pub fn help(text: &str) {
-    last_words::helped(text);
-    say(&format!("  help: {text}"));
+    if last_words::helped(text) {
+        say(&format!("  help: {text}"));
+    }
 }
 
 /// Sets up log lines on stderr.

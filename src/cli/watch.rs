@@ -84,6 +84,7 @@ pub async fn run_and_tell(
             commit_status,
             scope: None,
             verdict: None,
+            complaints: Vec::new(),
             in_sync: in_sync.take(),
         });
     }
@@ -208,6 +209,8 @@ struct Watching<'a> {
     scope: Option<String>,
     /// How the last pass ended.
     verdict: Option<Verdict>,
+    /// What was complained of then: it is not said again.
+    complaints: Vec<String>,
     /// Who waits for the first good end.
     in_sync: Option<oneshot::Sender<()>>,
 }
@@ -222,9 +225,10 @@ impl Watching<'_> {
         if self.must_wait() {
             return Turn::TooEarly;
         }
-        last_words::begin();
+        last_words::begin(std::mem::take(&mut self.complaints));
         let (began, clock) = (Timestamp::now(), Instant::now());
         let ended = self.pass(began).await;
+        self.complaints = last_words::complaints();
         if ended.known.too_early {
             return Turn::TooEarly;
         }
