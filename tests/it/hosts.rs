@@ -1,7 +1,6 @@
 //! Two machines on one scope, clocks that are wrong, a process that was stopped: who holds the lock is one, and who
 //! lost it writes nothing more.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::thread::sleep;
@@ -11,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::support::Server;
 use crate::support::chaos::{Case, ended, furnished, is_beat, kind, peaceful};
+use crate::support::clock::Clock;
 use crate::support::project::Output;
 use crate::support::proxy::{Proxy, Request, Verdict};
-use crate::support::skip::{skipped, skipped_for_want};
+use crate::support::skip::skipped;
 use crate::support::workspace::differences;
 
 const APPLY: [&str; 3] = ["apply", "--yes", "--json"];
@@ -117,40 +117,23 @@ fn a_lock_is_kept_although_some_signs_of_life_are_lost() {
 
 // Clocks.
 
-/// A library that moves the clock of a process by `$CLOCK_SHIFT` seconds; none without a C compiler.
-fn clock() -> Option<&'static PathBuf> {
-    static CLOCK: OnceLock<Option<PathBuf>> = OnceLock::new();
-    CLOCK
-        .get_or_init(|| {
-            let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/clock.c");
-            let library = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("clock{}.so", std::process::id()));
-            let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source).status();
-            (cfg!(target_os = "linux") && made.is_ok_and(|status| status.success())).then_some(library)
-        })
-        .as_ref()
-}
-
-fn shifted(case: &Case, hours: i64) -> Option<Command> {
+fn shifted(case: &Case, clock: &Clock) -> Command {
     let mut command = case.project.reconcile_command();
-    command.env("LD_PRELOAD", clock()?).env("CLOCK_SHIFT", (hours * 3600).to_string());
-    Some(command)
+    command.envs(clock.environment());
+    command
 }
 
 #[test]
 fn a_wrong_clock_neither_steals_a_lock_nor_waits_for_ever() {
-    if clock().is_none() {
-        match cfg!(target_os = "linux") {
-            true => skipped_for_want("a C compiler named `cc` makes the library that moves a clock"),
-            false => skipped("a clock is moved on Linux only"),
-        }
-        return;
-    }
+    let (Some(ours), Some(theirs)) = (Clock::new(), Clock::new()) else { return };
     for hours in [-7, 7] {
         let name = format!("clock{hours}");
         let case = Case::new(&server().url, &name, "6");
         let contender = Case::new(&server().url, &name, "6");
         // The holder's clock is wrong the other way round.
-        let mut holding = holder(&case, &mut shifted(&case, -hours).unwrap());
+        ours.is_off(hours);
+        theirs.is_off(-hours);
+        let mut holding = holder(&case, &mut shifted(&case, &theirs));
         let held = lock(&name).expect("it holds the lock");
         let since: jiff::Timestamp = held["data"]["since"].as_str().unwrap().parse().unwrap();
         let off = jiff::Timestamp::now().duration_since(since).as_hours();
@@ -158,14 +141,14 @@ fn a_wrong_clock_neither_steals_a_lock_nor_waits_for_ever() {
         // For longer than a silent one would last, it is not stolen.
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(8) {
-            let output = run(&mut shifted(&contender, hours).unwrap(), &APPLY).exits(5);
+            let output = run(&mut shifted(&contender, &ours), &APPLY).exits(5);
             assert!(output.stdout.contains("is held by"), "{output:?}");
             sleep(Duration::from_millis(500));
         }
         assert_eq!(lock(&name).map(|lock| lock["id"].clone()), Some(held["id"].clone()));
         holding.kill().unwrap();
         holding.wait().unwrap();
-        run(&mut shifted(&contender, hours).unwrap(), &PATIENT).exits(0);
+        run(&mut shifted(&contender, &ours), &PATIENT).exits(0);
         // An interval begins at the time that the declaring machine believes in; apart from that all is as it should be.
         let wrong = differences(&calm().0, &contender.state());
         assert!(wrong.iter().all(|place| place.contains("anchor_date")), "{wrong:#?}");

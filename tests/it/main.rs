@@ -41,6 +41,7 @@ mod many;
 mod notify;
 mod objects;
 mod offline_plans;
+mod outages;
 mod ownership;
 mod page;
 mod parity;

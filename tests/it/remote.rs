@@ -482,7 +482,7 @@ impl Drop for Sshd {
 
 #[test]
 fn over_real_ssh_with_a_key_and_known_hosts() {
-    let Some(sshd) = Sshd::start() else {
+    let Some(mut sshd) = Sshd::start() else {
         crate::support::skip::skipped("this machine has no sshd, of Debian's `openssh-server`");
         return;
     };
@@ -502,6 +502,10 @@ fn over_real_ssh_with_a_key_and_known_hosts() {
     let output = world.user.reconcile(&["apply", "--yes", "--json", "--git", &address]).exits(0);
     let report: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(report["source"]["commit"], *commit, "{report:#}");
+    sshd.child.kill().unwrap();
+    sshd.child.wait().unwrap();
+    let away = world.user.reconcile(&["plan", "--git", &address]).exits(1);
+    assert!(away.stderr.contains("Connection refused"), "{away:?}");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn signature(body: &str) -> String {
     mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn is_done(report: &Value) -> bool {
+pub fn is_done(report: &Value) -> bool {
     report["changes"][0]["result"] == "done"
 }
 

@@ -234,6 +234,44 @@ fn nothing_is_applied_in_the_middle_of_a_rebase() {
     assert_eq!(page.get("/status.json")["waiting"], Value::Null);
 }
 
+/// Ways to save `prefect.yaml`, given a file `next` beside the repository that has what shall be in it.
+const EDITORS: [(&str, &str); 8] = [
+    ("in place", "cat $next > prefect.yaml"),
+    ("in place, in two pieces", "head -n 1 $next > prefect.yaml; sleep 0.3; tail -n +2 $next >> prefect.yaml"),
+    ("a new file in its place", "cp $next .prefect.yaml.tmp; mv .prefect.yaml.tmp prefect.yaml"),
+    (
+        "a backup and a new file",
+        "touch .prefect.yaml.swp 4913; rm 4913; mv prefect.yaml prefect.yaml~; cp $next prefect.yaml; \
+         rm prefect.yaml~ .prefect.yaml.swp",
+    ),
+    (
+        "a lock, a copy of its own, and a backup",
+        "ln -s me@here.1 '.#prefect.yaml'; cp $next '#prefect.yaml#'; cp prefect.yaml prefect.yaml~; \
+         cat $next > prefect.yaml; rm '.#prefect.yaml' '#prefect.yaml#'",
+    ),
+    ("a temporary file from elsewhere", "cp $next ../elsewhere; mv ../elsewhere prefect.yaml"),
+    ("removed and made again", "rm prefect.yaml; sleep 0.1; cp $next prefect.yaml"),
+    ("a hard link in its place", "cp $next linked; ln -f linked prefect.yaml; rm linked"),
+];
+
+#[test]
+fn saves_of_every_editor_are_applied() {
+    let project = project("watch-editors", &Server::shared().url).env("next", "../next");
+    let mut watcher = Watcher::start(&project, &["--interval", "1h"]);
+    watcher.until(0, "the first pass", changed("create"));
+    for (name, script) in EDITORS {
+        fs::write(project.path().join("../next"), declared(name)).unwrap();
+        let passes = watcher.reports().len();
+        project.shell(&format!("set -e; {script}")).exits(0);
+        watcher.until(passes, name, changed("update"));
+        assert_eq!(description("watch-editors"), *name);
+    }
+    let all = watcher.reports();
+    let applied = all.iter().filter(|report| changed("update")(report)).count();
+    assert_eq!(applied, EDITORS.len(), "{all:#?}");
+    watcher.stop().exits(0);
+}
+
 #[test]
 fn a_branch_switch_is_one_change() {
     let project = project("watch-branch", &Server::shared().url).git_init(None);

@@ -2,7 +2,6 @@
 //! see the directories of this machine that Python and its Prefect need.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::door::pass;
 use super::python;
 
 /// Runs the engine until its standard input ends, which is when the test process does, and removes its directory. The
@@ -230,9 +230,4 @@ impl Cable {
     pub fn mend(&self) {
         self.cut.store(false, Ordering::SeqCst);
     }
-}
-
-fn pass<T: Write>(from: &mut impl Read, to: &mut T, end: impl Fn(&T) -> std::io::Result<()>) {
-    let _ = std::io::copy(from, to);
-    let _ = end(to);
 }

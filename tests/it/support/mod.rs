@@ -3,7 +3,9 @@
 
 pub mod browser;
 pub mod chaos;
+pub mod clock;
 pub mod docker;
+pub mod door;
 pub mod fixture;
 pub mod forge;
 pub mod git_server;
