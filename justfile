@@ -32,6 +32,11 @@ test filter="":
 servers *args:
     tests/servers.sh {{ args }}
 
+# the linters of workflows and of the action, out of PyPI
+[group('inner loop')]
+workflows:
+    tests/workflows.sh
+
 # fuzz a reader, or all: `just fuzz flow 30`, see fuzz/run.sh
 [group('inner loop')]
 fuzz *args:
