@@ -2,7 +2,8 @@
 
 The worker writes one JSON object a line: `run`, `words` (what would start it ordinarily), `dir`, `env`, `streams`,
 `group` (a file of a cgroup to enter). It is told `ready` or `failed`, and of a run its `pid`, `no` (nothing was
-started), `cold` (why the process became an ordinary one) and at the end its `code`.
+started), `cold` (why the process became an ordinary one) and at the end its `code`. A process that was forked begins
+once the worker was told of it: if this interpreter dies before, nothing has begun.
 
 A fork is safe as long as there is one thread and no event loop, no client and no open connection here: nothing is done
 but importing. Whatever a fresh interpreter could see otherwise makes the process an ordinary one, in its place.
@@ -224,18 +225,23 @@ class Forks:
             self.line.tell(run=told["run"], no=objection, stale=True)
             return False
         reading, writing = os.pipe()
+        waiting, going = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
         try:
             pid = os.fork()
         except OSError as error:
-            os.close(reading)
-            os.close(writing)
+            for end in (reading, writing, waiting, going):
+                os.close(end)
             self.line.tell(run=told["run"], no=f"it cannot be forked: {error}")
             return False
         if pid == 0:
             os.close(reading)
+            os.close(going)
             self.settle(told)
+            if not os.read(waiting, 1):
+                os._exit(1)
+            os.close(waiting)
             told["note"] = writing
             return True
         try:
@@ -247,6 +253,9 @@ class Forks:
         self.notes[reading] = told["run"]
         self.poll.register(reading, select.POLLIN)
         self.line.tell(run=told["run"], pid=pid)
+        os.write(going, b"!")
+        os.close(waiting)
+        os.close(going)
         return False
 
     def settle(self, told):

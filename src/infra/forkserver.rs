@@ -1,7 +1,9 @@
 //! `Forkserver`: one interpreter that has imported Prefect: started, asked to fork, and listened to until it ends.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,6 +23,11 @@ use crate::model::Secret;
 
 /// The program.
 const PROGRAM: &str = include_str!("../../templates/forkserver.py");
+/// What it is called, in a directory of its own whose name begins so. It is read once.
+const FILE: &str = "forkserver.py";
+const DIRECTORY: &str = "reconcile-forkserver-";
+/// A directory that is older than this is of a worker that was killed while its interpreter warmed up.
+const LEFT: Duration = Duration::from_secs(600);
 /// So long an interpreter may take to import Prefect.
 const WARM_UP: Duration = Duration::from_secs(60);
 /// So long it may take to answer: it does nothing else.
@@ -38,7 +45,7 @@ pub(super) enum Answer {
         why: String,
         stale: bool,
     },
-    /// Nobody knows: it died.
+    /// It died, and nothing was started.
     Lost,
 }
 
@@ -149,7 +156,7 @@ impl Forkserver {
 
     /// Has it fork for a run.
     pub async fn ask(&self, run: &str, order: &Value) -> Answer {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         self.runs().insert(run.to_owned(), Waiting { answer: Some(answer), code: None });
         if !self.order(order) {
             self.runs().remove(run);
@@ -158,19 +165,12 @@ impl Forkserver {
         if matches!(&*self.phase.borrow(), Phase::Over(_)) {
             self.runs().remove(run);
         }
-        match tokio::time::timeout(ANSWER, answered).await {
-            Ok(answer) => answer.unwrap_or(Answer::Lost),
-            Err(_) => {
-                // It must not fork later: then the run would have two processes.
-                self.end.cancel();
-                self.over().await;
-                Answer::Lost
-            }
+        tokio::select! {
+            answer = &mut answered => return answer.unwrap_or(Answer::Lost),
+            // It must not fork later: then the run would have two processes.
+            () = tokio::time::sleep(ANSWER) => self.end.cancel(),
         }
-    }
-
-    async fn over(&self) {
-        let _ = self.phase.subscribe().wait_for(|phase| matches!(phase, Phase::Over(_))).await;
+        answered.await.unwrap_or(Answer::Lost)
     }
 
     /// It ends when nothing that it forked runs any more.
@@ -190,7 +190,7 @@ impl Forkserver {
         mut child: Child,
         line: UnixStream,
         mut ordered: mpsc::UnboundedReceiver<String>,
-        _program: TempDir,
+        program: TempDir,
         news: &(impl Fn(&Arc<Forkserver>, News<'_>) + Sync),
     ) -> String {
         let (from, mut to) = line.into_split();
@@ -204,16 +204,25 @@ impl Forkserver {
             std::future::pending::<()>().await;
         };
         let mut lines = BufReader::new(from).lines();
-        let mut last = None;
-        let listening = async {
-            while let Ok(Some(line)) = lines.next_line().await {
-                last = self.heard(&line, news).or(last.take());
+        let (mut last, mut program) = (None, Some(program));
+        {
+            let listening = async {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    last = self.heard(&line, news).or(last.take());
+                    // It has read its program; nothing is left of that should this worker be killed.
+                    program.take_if(|_| self.since.get().is_some());
+                }
+            };
+            tokio::pin!(listening);
+            tokio::select! {
+                () = &mut listening => {}
+                () = telling => {}
+                () = self.end.cancelled() => {
+                    let _ = child.start_kill();
+                    // What it had said already counts.
+                    let _ = tokio::time::timeout(ANSWER, &mut listening).await;
+                }
             }
-        };
-        tokio::select! {
-            () = listening => {}
-            () = telling => {}
-            () = self.end.cancelled() => {}
         }
         let _ = child.start_kill();
         let status = child.wait().await;
@@ -266,9 +275,10 @@ fn spawn(
     environment: &BTreeMap<String, Secret>,
     to_stderr: bool,
 ) -> std::io::Result<(Child, UnixStream, TempDir)> {
-    let dir = tempfile::Builder::new().prefix("reconcile-forkserver-").tempdir()?;
-    let script = dir.path().join("forkserver.py");
-    std::fs::write(&script, PROGRAM)?;
+    sweep(&std::env::temp_dir());
+    let dir = tempfile::Builder::new().prefix(DIRECTORY).tempdir()?;
+    let script = dir.path().join(FILE);
+    fs::write(&script, PROGRAM)?;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(program);
@@ -285,4 +295,49 @@ fn spawn(
     }
     command.process_group(0).kill_on_drop(true);
     Ok((command.spawn()?, UnixStream::from_std(ours)?, dir))
+}
+
+/// Removes what is left of workers that were killed. No interpreter takes so long to read its program.
+fn sweep(dir: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    let left = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with(DIRECTORY)) {
+        // Of a link, this is about the link.
+        let Ok(found) = entry.metadata() else { continue };
+        let age = found.modified().ok().and_then(|made| made.elapsed().ok()).unwrap_or_default();
+        if found.is_dir() && found.uid() == own && age > LEFT {
+            let _ = fs::remove_file(entry.path().join(FILE));
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_dead_workers_left_is_swept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let made = |name: &str, file: &str, age: Duration| {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).expect("made");
+            fs::write(path.join(file), PROGRAM).expect("written");
+            let at = std::time::SystemTime::now() - age;
+            fs::File::open(&path).and_then(|file| file.set_modified(at)).expect("it is ours");
+        };
+        made("reconcile-forkserver-old", FILE, LEFT * 2);
+        made("reconcile-forkserver-new", FILE, LEFT / 2);
+        made("reconcile-forkserver-other", "notes.txt", LEFT * 2);
+        made("somebody-elses", FILE, LEFT * 2);
+        std::os::unix::fs::symlink("/", dir.path().join("reconcile-forkserver-link")).expect("made");
+        sweep(dir.path());
+        let mut left: Vec<String> = fs::read_dir(dir.path())
+            .expect("it is there")
+            .map(|entry| entry.expect("it is there").file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        let kept = ["link", "new", "other"].map(|name| format!("reconcile-forkserver-{name}"));
+        assert_eq!(left, [&kept[..], &["somebody-elses".to_owned()]].concat());
+    }
 }

@@ -45,6 +45,13 @@ pub struct Trace {
     pub process: Option<Identity>,
     /// Its directories on this machine.
     pub workspace: Option<Workspace>,
+    /// Whether what it prints is shown. So it is if nothing says otherwise.
+    #[serde(default = "shown")]
+    pub streams: bool,
+}
+
+fn shown() -> bool {
+    true
 }
 
 /// Something that happened to a job, for the event log.
@@ -97,10 +104,14 @@ pub trait Infrastructure: Send + Sync {
     /// What a later worker needs to find the job.
     fn trace(&self, run: &str) -> Option<Trace>;
 
-    /// Looks for the job of a run of which nothing was noted.
-    fn search<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Option<Trace>>;
+    /// Looks for the job of a run of which nothing was noted but the attempt, if that. Waits for an answer, if somebody
+    /// has to be asked.
+    fn search<'a>(&'a self, run: &'a str, attempt: Option<&'a str>) -> BoxFuture<'a, Option<Trace>>;
 
-    /// Whether a job still runs.
+    /// Takes away what was made for an attempt, unless its job still runs.
+    fn clear(&self, _attempt: &str, _trace: Option<&Trace>) {}
+
+    /// Whether a job still runs. Waits for an answer, if somebody has to be asked.
     fn lives<'a>(&'a self, trace: &'a Trace) -> BoxFuture<'a, bool>;
 
     /// Takes over a job of a worker that died; it can be watched from now on. False if it has ended already.

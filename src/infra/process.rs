@@ -92,7 +92,6 @@ pub struct Process {
 struct Job {
     trace: Trace,
     pid: i32,
-    streams: bool,
     /// Set when it has ended.
     ended: watch::Receiver<Option<Ended>>,
     waiting: JoinHandle<()>,
@@ -141,7 +140,7 @@ impl Process {
             value => !matches!(value, Some(Tree::Bool(false))),
         };
         let dir = directory(job.config.get("working_dir"))?;
-        let workspace = Workspace::make(dir.map(Path::new))?;
+        let workspace = Workspace::make(dir.map(Path::new), &job.attempt)?;
         let started = self.spawn(job, &workspace, streams).await;
         let Begun { pid, code } = match started {
             Ok(begun) => begun,
@@ -162,8 +161,8 @@ impl Process {
             let _ = tell.send(Some(Ended(code)));
         });
         let handle = RunHandle(pid.to_string());
-        let trace = Trace { handle: handle.clone(), process, workspace: Some(workspace) };
-        self.jobs().insert(job.run.clone(), Arc::new(Job { trace, pid, streams, ended, waiting }));
+        let trace = Trace { handle: handle.clone(), process, workspace: Some(workspace), streams };
+        self.jobs().insert(job.run.clone(), Arc::new(Job { trace, pid, ended, waiting }));
         Ok(handle)
     }
 
@@ -374,7 +373,7 @@ impl Infrastructure for Process {
         async move {
             let job = self.job(run)?;
             match &job.trace.workspace {
-                Some(workspace) => workspace.hooks(kind, about, state, self.output(job.streams, false)).await,
+                Some(workspace) => workspace.hooks(kind, about, state, self.output(job.trace.streams, false)).await,
                 None => Ok(()),
             }
         }
@@ -397,12 +396,19 @@ impl Infrastructure for Process {
         self.job(run).ok().map(|job| job.trace.clone())
     }
 
-    fn search<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Option<Trace>> {
+    fn search<'a>(&'a self, run: &'a str, attempt: Option<&'a str>) -> BoxFuture<'a, Option<Trace>> {
         async move {
             let process = Identity::of_run(run)?;
-            Some(Trace { handle: RunHandle(process.pid.to_string()), process: Some(process), workspace: None })
+            let (handle, workspace) = (RunHandle(process.pid.to_string()), attempt.and_then(Workspace::left));
+            Some(Trace { handle, process: Some(process), workspace, streams: true })
         }
         .boxed()
+    }
+
+    fn clear(&self, attempt: &str, trace: Option<&Trace>) {
+        if !trace.and_then(|trace| trace.process.as_ref()).is_some_and(Identity::is_alive) {
+            Workspace::left(attempt).iter().for_each(Workspace::remove);
+        }
     }
 
     fn lives<'a>(&'a self, trace: &'a Trace) -> BoxFuture<'a, bool> {
@@ -419,7 +425,7 @@ impl Infrastructure for Process {
             vanished(&identity).await;
             let _ = tell.send(Some(Ended(None)));
         });
-        self.jobs().insert(run.to_owned(), Arc::new(Job { trace: trace.clone(), pid, streams: true, ended, waiting }));
+        self.jobs().insert(run.to_owned(), Arc::new(Job { trace: trace.clone(), pid, ended, waiting }));
         alive
     }
 }

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::Say;
 use super::forkserver::{Answer, Forkserver, News};
-use super::pid::Identity;
 use crate::model::Secret;
 
 /// An interpreter that nothing has used for so long makes way for one with another environment.
@@ -23,8 +22,6 @@ const UNUSED: Duration = Duration::from_secs(600);
 const AGAIN: Duration = Duration::from_secs(60);
 /// One that dies sooner than this after it was ready is not started again at once.
 const LIVED: Duration = Duration::from_secs(10);
-/// How long a process that was forked by one that died then takes to be seen.
-const SEEN: Duration = Duration::from_millis(300);
 
 /// Variables that an interpreter, or what Prefect imports, reads when it starts and never again: all that begin so.
 #[rustfmt::skip]
@@ -143,13 +140,7 @@ impl House {
                 }
                 Err(why)
             }
-            Answer::Lost => {
-                // It may have forked with its last breath: one run must not have two processes.
-                tokio::time::sleep(SEEN).await;
-                let orphan = Identity::of_run(errand.run).map(|orphan| orphan.pid);
-                let (_, code) = oneshot::channel();
-                orphan.map(|pid| Forked { pid, code }).ok_or_else(|| "the warm interpreter died".to_owned())
-            }
+            Answer::Lost => Err("the warm interpreter died".to_owned()),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -23,6 +23,11 @@ use crate::model::job::ReadyCode;
 const FLOW_HOOKS: &str = include_str!("../../templates/flow_hooks.py");
 /// No hook needs longer.
 const HOOK_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Directories of attempts begin so.
+const DIRECTORY: &str = "reconcile-attempt-";
+/// Where in there a run begins that has no directory of its own.
+const ROOT: &str = "run";
 
 /// Which of a flow's hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +50,37 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Makes the directories; the root is `configured` if that is there.
+    /// Makes the directories of an attempt; the root is `configured` if that is there.
     ///
     /// # Errors
     /// One sentence if a directory is missing or cannot be made.
-    pub fn make(configured: Option<&Path>) -> Result<Workspace, InfraError> {
+    pub fn make(configured: Option<&Path>, attempt: &str) -> Result<Workspace, InfraError> {
         let bad = |error: std::io::Error| InfraError::Start(format!("no temporary directory could be made: {error}"));
-        let (root, temporary) = match configured {
-            Some(dir) => (dir.to_owned(), false),
-            None => (tempfile::Builder::new().suffix("prefect").tempdir().map_err(bad)?.keep(), true),
-        };
-        let resolved = root.canonicalize().ok().filter(|root| root.is_dir());
-        let Some(root) = resolved else {
-            return Err(InfraError::Start(format!("the working directory `{}` does not exist", root.display())));
-        };
-        let notes = tempfile::Builder::new().prefix("reconcile-attempt-").tempdir().map_err(bad)?.keep();
-        Ok(Workspace { root, temporary, notes })
+        let known = configured.map(|dir| (dir, dir.canonicalize().ok().filter(|dir| dir.is_dir())));
+        if let Some((dir, None)) = known {
+            return Err(InfraError::Start(format!("the working directory `{}` does not exist", dir.display())));
+        }
+        let notes = directory(attempt);
+        let mut private = fs::DirBuilder::new();
+        private.mode(0o700).create(&notes).map_err(bad)?;
+        let notes = notes.canonicalize().map_err(bad)?;
+        match known.and_then(|(_, root)| root) {
+            Some(root) => Ok(Workspace { root, temporary: false, notes }),
+            None => {
+                let root = notes.join(ROOT);
+                private.create(&root).map_err(bad)?;
+                Ok(Workspace { root, temporary: true, notes })
+            }
+        }
+    }
+
+    /// The directories of an attempt of which nothing was noted, if there are any.
+    pub fn left(attempt: &str) -> Option<Workspace> {
+        let notes = directory(attempt);
+        let found = fs::symlink_metadata(&notes).ok()?;
+        let root = notes.join(ROOT);
+        let ours = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+        ours.then(|| Workspace { temporary: root.is_dir(), root, notes })
     }
 
     /// Writes what the supervisor is told; the file's name.
@@ -178,6 +198,12 @@ impl Workspace {
     }
 }
 
+/// Where an attempt has its directories. Its name is nobody's to choose: it is that of the claim.
+fn directory(attempt: &str) -> PathBuf {
+    let name: String = attempt.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    std::env::temp_dir().join(format!("{DIRECTORY}{name}"))
+}
+
 /// What the supervisor wrote, as far as hooks need it.
 #[derive(Deserialize)]
 struct Manifest {
@@ -190,4 +216,23 @@ struct Manifest {
 fn private(path: &Path, content: &Value) -> std::io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(content.to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_for_an_attempt_is_found_by_its_name_and_goes_as_a_whole() {
+        let attempt = uuid::Uuid::new_v4().to_string();
+        assert_eq!(Workspace::left(&attempt), None);
+        let made = Workspace::make(None, &attempt).expect("there is room");
+        assert!(made.root.is_dir() && made.temporary);
+        assert_eq!(Workspace::left(&attempt).map(|left| (left.temporary, left.root.is_dir())), Some((true, true)));
+        assert!(Workspace::make(None, &attempt).is_err(), "it is nobody else's");
+        made.remove();
+        assert_eq!(Workspace::left(&attempt), None);
+        assert!(Workspace::make(Some(Path::new("/nowhere")), &attempt).is_err());
+        assert_eq!(Workspace::left(&attempt), None);
+    }
 }

@@ -14,6 +14,8 @@ use super::tree::Tree;
 pub struct JobSpec {
     /// The id of the run.
     pub run: String,
+    /// What tells this attempt at it from all others.
+    pub attempt: String,
     /// What the infrastructure is called.
     pub name: String,
     /// The words of the command that was configured; none leaves it to the infrastructure.
@@ -31,9 +33,10 @@ pub struct JobSpec {
 impl fmt::Debug for JobSpec {
     /// All but the words of the command, of which any may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let JobSpec { run, name, command, env, labels, ready, config } = self;
+        let JobSpec { run, attempt, name, command, env, labels, ready, config } = self;
         f.debug_struct("JobSpec")
             .field("run", run)
+            .field("attempt", attempt)
             .field("name", name)
             .field("command", &command.as_ref().map(|words| format!("{} words", words.len())))
             .field("env", env)
@@ -139,6 +142,7 @@ mod tests {
     fn a_job_shows_no_word_of_its_command_and_no_value_of_its_environment() {
         let job = JobSpec {
             run: "r".to_owned(),
+            attempt: "a".to_owned(),
             name: "n".to_owned(),
             command: Some(vec!["hunter2".to_owned(), "--key=hunter2".to_owned()]),
             env: [("KEY".to_owned(), Secret::text("hunter2"))].into(),

@@ -8,13 +8,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Entry, Held};
-use super::patience::Patience;
 use super::supervise;
 use super::{Worker, report};
 use crate::infra::Trace;
 
 /// How often it is looked for what others left.
 pub(super) const LOOK: Duration = Duration::from_secs(10);
+/// So long a request may be on its way to a server that is busy: longer than those that it makes wait for its database.
+const CLAIMING: Duration = Duration::from_secs(120);
 
 /// A run that a dead worker left, and that is ours now.
 pub(super) struct Orphan {
@@ -41,47 +42,60 @@ pub(super) fn orphans(worker: &Worker) -> Vec<Orphan> {
 pub(super) async fn adopt(worker: Arc<Worker>, orphan: Orphan, permit: Option<OwnedSemaphorePermit>) {
     let Orphan { entry, keeper, held, cancel } = orphan;
     let id = entry.run.clone();
-    if let Some(run) = read(&worker, &id).await
-        && !report::is_final(&run)
-        // Another worker may have found it as well, and been quicker.
-        && keeper.is_none_or(|keeper| run["labels"]["prefect.worker.name"] == keeper)
-    {
-        take_over(&worker, &entry, &run, &cancel).await;
-        worker.place.forget(&id).await;
+    // Another worker may have found it as well, and been quicker.
+    let theirs = |run: &Value| keeper.as_ref().is_some_and(|keeper| run["labels"]["prefect.worker.name"] != **keeper);
+    match worker.read_run(&id).await {
+        None => {}
+        Some(run) if report::is_final(&run) => finish(&worker, &entry).await,
+        Some(run) if theirs(&run) => {}
+        // Looked at again the next time: another worker may have the run by now, and may lose it.
+        Some(run) if may_be_claimed_yet(&entry, &run, &held) || worker.journal.is_held(&id, Some(&held)) => {
+            worker.flights.unheard(&id);
+        }
+        Some(run) => {
+            take_over(&worker, &entry, &run, &cancel).await;
+            worker.place.forget(&id).await;
+        }
     }
     if worker.flights.is_told(&id) {
+        if let Some(attempt) = entry.attempt() {
+            worker.place.clear(attempt, entry.trace.as_ref());
+        }
         held.strike_out();
     }
     worker.flights.land(&id);
     drop(permit);
 }
 
-/// The run as the server has it; none if it is gone, or if this worker ends before there is an answer.
-async fn read(worker: &Worker, id: &str) -> Option<Value> {
-    let mut patience = Patience::default();
-    loop {
-        match worker.api.flow_run(id).await {
-            Ok(run) => return run,
-            Err(error) => tracing::info!(run = id, %error, "a run that was left cannot be read yet"),
-        }
-        if worker.ending.run_until_cancelled(tokio::time::sleep(patience.next())).await.is_none() {
-            worker.flights.unheard(id);
-            return None;
-        }
+/// Lets go of a job whose run has ended, once it has ended itself.
+async fn finish(worker: &Worker, entry: &Entry) {
+    if worker.place.is_remote() {
+        return;
     }
+    let id = &entry.run;
+    let trace = match &entry.trace {
+        Some(trace) => Some(trace.clone()),
+        None => worker.place.search(id, entry.attempt()).await,
+    };
+    if let Some(trace) = trace {
+        worker.place.adopt(id, &trace);
+        if worker.ending.run_until_cancelled(worker.place.watch(id)).await.is_none() {
+            return worker.flights.unheard(id);
+        }
+        worker.place.forget(id).await;
+    }
+}
+
+/// Whether the claim of a worker that died may still be on its way: then nobody would know of the run once it arrives.
+fn may_be_claimed_yet(entry: &Entry, run: &Value, held: &Held) -> bool {
+    entry.trace.is_none() && run["state"]["type"] == "SCHEDULED" && held.age() < CLAIMING
 }
 
 async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &CancellationToken) {
     let id = &entry.run;
     let kind = run["state"]["type"].as_str().unwrap_or_default();
-    let trace = match &entry.trace {
-        Some(trace) => Some(trace.clone()),
-        None => found(worker, run).await,
-    };
-    // One that waits to try again, or is paused, may wait in its process.
-    let lives = match &trace {
-        Some(trace) => worker.place.lives(trace).await,
-        None => false,
+    let Some((trace, lives)) = worker.ending.run_until_cancelled(traced(worker, entry, run)).await else {
+        return worker.flights.unheard(id);
     };
     let goes_on = matches!(kind, "PENDING" | "RUNNING" | "CANCELLING") || (lives && !report::is_final(run));
     if !goes_on {
@@ -108,9 +122,22 @@ async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &Cancell
     supervise::attend(worker, id, cancel).await;
 }
 
+/// The job of a run that was left, and whether it runs: one that waits to try again, or is paused, may wait there.
+async fn traced(worker: &Worker, entry: &Entry, run: &Value) -> (Option<Trace>, bool) {
+    let trace = match &entry.trace {
+        Some(trace) => Some(trace.clone()),
+        None => found(worker, run, entry.attempt()).await,
+    };
+    let lives = match &trace {
+        Some(trace) => worker.place.lives(trace).await,
+        None => false,
+    };
+    (trace, lives)
+}
+
 /// The job of a run of which nothing was noted. What has ended before the run was taken again is of an attempt before.
-pub(super) async fn found(worker: &Worker, run: &Value) -> Option<Trace> {
-    let found = worker.place.search(run["id"].as_str()?).await?;
+pub(super) async fn found(worker: &Worker, run: &Value, attempt: Option<&str>) -> Option<Trace> {
+    let found = worker.place.search(run["id"].as_str()?, attempt).await?;
     let earlier = run["state"]["type"] == "PENDING" && !worker.place.lives(&found).await;
     (!earlier).then_some(found)
 }

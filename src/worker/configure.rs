@@ -22,11 +22,11 @@ pub(super) struct Relatives {
     pub flow: Value,
 }
 
-/// The job of a run.
+/// The job of an attempt at a run.
 ///
 /// # Errors
 /// One sentence, for the message of the crashed state.
-pub(super) async fn job(worker: &Worker, relatives: &Relatives) -> Result<JobSpec, String> {
+pub(super) async fn job(worker: &Worker, relatives: &Relatives, attempt: &str) -> Result<JobSpec, String> {
     let pool = worker.pool();
     let variables = |of: &Value| Tree::from(&of["job_variables"]).as_map().cloned().unwrap_or_default();
     let values = job_variables(&variables(&relatives.deployment), &variables(&relatives.run)).map_err(said)?;
@@ -49,6 +49,7 @@ pub(super) async fn job(worker: &Worker, relatives: &Relatives) -> Result<JobSpe
     let command = command.map(|line| words::split(&line)).transpose().map_err(|error| format!("`command`: {error}"))?;
     let mut job = JobSpec {
         run: relatives.run["id"].as_str().unwrap_or_default().to_owned(),
+        attempt: attempt.to_owned(),
         name: configuration.name.unwrap_or_default(),
         command,
         env: configuration.env.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect(),

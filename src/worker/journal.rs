@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ use crate::infra::Trace;
 
 /// No entry is longer, in bytes.
 const LONGEST: u64 = 1 << 20;
+/// A draft that is older than this is of a worker that was killed while it wrote.
+const LEFT: Duration = Duration::from_secs(60);
 
 /// What is kept about one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,13 @@ pub(super) struct Entry {
     pub trace: Option<Trace>,
 }
 
+impl Entry {
+    /// What tells the attempt from all others.
+    pub fn attempt(&self) -> Option<&str> {
+        self.claims.first().map(String::as_str)
+    }
+}
+
 /// Where entries are kept.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
@@ -43,7 +53,7 @@ pub(super) struct Journal {
 #[derive(Debug)]
 pub(super) struct Held {
     path: PathBuf,
-    _lock: File,
+    file: File,
 }
 
 impl Journal {
@@ -66,10 +76,10 @@ impl Journal {
         file.lock()?;
         file.write_all(serde_json::to_string(entry).unwrap_or_default().as_bytes())?;
         file.sync_all()?;
-        let attempt = entry.claims.first().map(|claim| format!(".{}", name(claim))).unwrap_or_default();
+        let attempt = entry.attempt().map(|claim| format!(".{}", name(claim))).unwrap_or_default();
         let path = self.dir.join(format!("{}{attempt}.json", name(&entry.run)));
         fs::rename(&draft, &path)?;
-        Ok(Held { path, _lock: file })
+        Ok(Held { path, file })
     }
 
     /// Whether nobody else can have written what is noted here: it is believed.
@@ -85,19 +95,23 @@ impl Journal {
             return Vec::new();
         }
         let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
-        let entries = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
-        entries.filter_map(|path| inherit(&path, api, pool)).collect()
+        let (entries, others): (Vec<PathBuf>, _) =
+            paths.partition(|path| path.extension().is_some_and(|end| end == "json"));
+        others.iter().for_each(|path| sweep(path));
+        entries.iter().filter_map(|path| inherit(path, api, pool)).collect()
     }
 
-    /// Whether a worker of this machine that lives has noted a run.
-    pub fn is_held(&self, run: &str) -> bool {
+    /// Whether a worker of this machine that lives has noted a run. `but`: an entry that does not count.
+    pub fn is_held(&self, run: &str, but: Option<&Held>) -> bool {
         let Ok(listed) = fs::read_dir(&self.dir) else { return false };
         let (run, paths) = (name(run), listed.filter_map(|entry| Some(entry.ok()?.path())));
         let mut noted = paths.filter(|path| {
             let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             file.strip_prefix(&run).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".json"))
         });
-        noted.any(|path| File::open(path).is_ok_and(|file| file.try_lock().is_err()))
+        noted.any(|path| {
+            but.is_none_or(|held| held.path != path) && File::open(path).is_ok_and(|file| file.try_lock().is_err())
+        })
     }
 }
 
@@ -113,10 +127,30 @@ fn inherit(path: &Path, api: &str, pool: &str) -> Option<(Entry, Held)> {
     }
     // Between opening and locking, its worker may have struck it out, and another noted the same run.
     let same = { fs::metadata(path).ok()?.ino() == file.metadata().ok()?.ino() };
-    (same && entry.api == api && entry.pool == pool).then(|| (entry, Held { path: path.to_owned(), _lock: file }))
+    (same && entry.api == api && entry.pool == pool).then(|| (entry, Held { path: path.to_owned(), file }))
+}
+
+/// Removes a draft that a worker was killed over.
+fn sweep(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    let is_draft = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    if is_draft && age(&file) > LEFT && file.try_lock().is_ok() {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// How long ago a file was written; for ever if the disk does not tell.
+fn age(file: &File) -> Duration {
+    let written = file.metadata().and_then(|found| found.modified());
+    written.ok().map_or(Duration::MAX, |written| written.elapsed().unwrap_or_default())
 }
 
 impl Held {
+    /// How long ago it was noted.
+    pub fn age(&self) -> Duration {
+        age(&self.file)
+    }
+
     /// The run has ended and was reported.
     pub fn strike_out(self) {
         let _ = fs::remove_file(&self.path);
@@ -160,9 +194,10 @@ mod tests {
         assert!(journal.orphans("a", "p").is_empty());
         let (one, two) = (journal.note(&entry("one")).expect("noted"), journal.note(&entry("two")).expect("noted"));
         assert!(journal.orphans("a", "p").is_empty());
-        assert!(journal.is_held("one") && !journal.is_held("on") && !journal.is_held("three"));
+        assert!(journal.is_held("one", None) && !journal.is_held("on", None) && !journal.is_held("three", None));
+        assert!(!journal.is_held("one", Some(&one)) && one.age() < Duration::from_secs(60));
         drop(one);
-        assert!(!journal.is_held("one"));
+        assert!(!journal.is_held("one", None));
         assert!(journal.orphans("a", "other").is_empty() && journal.orphans("b", "p").is_empty());
         let mut left = journal.orphans("a", "p");
         assert_eq!(left.len(), 1);
@@ -197,6 +232,23 @@ mod tests {
         drop((journal.note(&theirs).expect("noted"), journal.note(&entry("two")).expect("noted")));
         let left = journal.orphans("a", "p");
         assert_eq!(left.iter().map(|(entry, _)| entry.run.as_str()).collect::<Vec<_>>(), ["two"]);
+    }
+
+    #[test]
+    fn drafts_of_the_dead_are_swept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = |name: &str| File::create(dir.path().join(name)).expect("made");
+        let old = std::time::SystemTime::now() - LEFT * 2;
+        let (dead, held) = (file(".one.a"), file(".two.b"));
+        held.lock().expect("locked");
+        [&dead, &held, &file("other")].into_iter().for_each(|file| file.set_modified(old).expect("it is ours"));
+        drop(file(".three.c"));
+        assert!(Journal::new(dir.path().to_owned()).orphans("a", "p").is_empty());
+        let listed =
+            fs::read_dir(dir.path()).expect("it is there").map(|entry| entry.expect("it is there").file_name());
+        let mut left: Vec<_> = listed.collect();
+        left.sort();
+        assert_eq!(left, [".three.c", ".two.b", "other"]);
     }
 
     #[test]

@@ -18,6 +18,22 @@ pub(super) fn is_final(run: &Value) -> bool {
 }
 
 impl Worker {
+    /// The run as the server has it. None if it is gone, or if this worker ends before there is an answer: then the run
+    /// stays in its journal.
+    pub(super) async fn read_run(&self, id: &str) -> Option<Value> {
+        let mut patience = Patience::default();
+        loop {
+            match self.api.flow_run(id).await {
+                Ok(run) => return run,
+                Err(error) => tracing::info!(run = id, %error, "the run cannot be read yet"),
+            }
+            if self.ending.run_until_cancelled(tokio::time::sleep(patience.next())).await.is_none() {
+                self.flights.unheard(id);
+                return None;
+            }
+        }
+    }
+
     /// Proposes a state until the server answers, be that hours; only a worker that ends gives up, and leaves the run
     /// in its journal. The answer is to wait if the server still said so then.
     pub(super) async fn insist(&self, run: &str, proposal: &Proposal) -> Result<Verdict, ApiError> {
@@ -32,6 +48,7 @@ impl Worker {
                     }
                     continue;
                 }
+                Ok(Verdict::Aborted { .. }) if self.has_taken(run, proposal).await => return Ok(Verdict::Accepted),
                 Err(error) if error.is_transient() => error,
                 answer => return answer,
             };
@@ -42,6 +59,12 @@ impl Worker {
             tracing::warn!(run, %error, "the state of the run could not be told; trying again");
             let _ = self.ending.run_until_cancelled(tokio::time::sleep(patience.next())).await;
         }
+    }
+
+    /// Whether a proposal that is refused was accepted before, and the answer was lost: then the run is in that state.
+    async fn has_taken(&self, run: &str, proposal: &Proposal) -> bool {
+        let ours = |run: &Value| run["state"]["state_details"]["transition_id"] == proposal.id();
+        matches!(self.api.flow_run(run).await, Ok(Some(found)) if ours(&found))
     }
 
     /// Tells something about a run, again while the server does not answer, until this worker ends. An attempt that is

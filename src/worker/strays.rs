@@ -72,7 +72,7 @@ async fn look(
         });
         let id = run["id"].as_str().unwrap_or_default();
         if !kept
-            && !worker.journal.is_held(id)
+            && !worker.journal.is_held(id, None)
             && let Some(orphan) = stray(worker, run, id).await
         {
             seen.insert(id.to_owned());
@@ -84,7 +84,7 @@ async fn look(
 
 /// A run as ours from now on, if its container is on our engine.
 async fn stray(worker: &Worker, run: &Value, id: &str) -> Option<Orphan> {
-    let trace = adopt::found(worker, run).await?;
+    let trace = adopt::found(worker, run, None).await?;
     let entry = Entry {
         api: worker.api.connection().url.clone(),
         pool: worker.options.pool.clone(),

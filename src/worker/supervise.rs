@@ -148,7 +148,7 @@ impl<'a> Flight<'a> {
     async fn launch(&mut self, relatives: &Relatives, cancel: &CancellationToken) -> Option<RunHandle> {
         let (worker, id) = (self.worker, self.id.clone());
         let name = relatives.run["name"].as_str().unwrap_or(&id);
-        let job = match configure::job(worker, relatives).await {
+        let job = match configure::job(worker, relatives, self.pending.id()).await {
             Ok(job) => job,
             Err(error) => {
                 worker.log(
@@ -302,7 +302,7 @@ async fn end_late(worker: &Worker, id: &str, limit: Duration) {
         tracing::warn!(run = id, %error, "the run could not be ended");
     }
     let own = |run: &Value| is_final(run) && run["state"]["type"] != "CRASHED";
-    if !matches!(worker.api.flow_run(id).await, Ok(Some(run)) if own(&run)) {
+    if worker.read_run(id).await.is_some_and(|run| !own(&run)) {
         let proposal = Proposal::of("CRASHED", "Crashed").saying(message).by_force();
         worker.report_crash(id, &proposal).await;
         run_hooks(worker, HookKind::Crashed, id, "CRASHED").await;
@@ -343,14 +343,10 @@ async fn ended(worker: &Worker, id: &str, exit: RunExit) -> i32 {
 
 /// Reports a run whose process is gone, whatever its end was, unless it has said itself how it goes on.
 async fn report_lost(worker: &Worker, id: &str, message: &str) {
-    let kind = match worker.api.flow_run(id).await {
-        Ok(Some(run)) => run["state"]["type"].as_str().unwrap_or_default().to_owned(),
-        Ok(None) => return,
-        Err(_) => String::new(),
-    };
-    match kind.as_str() {
+    let Some(run) = worker.read_run(id).await else { return };
+    match run["state"]["type"].as_str().unwrap_or_default() {
         "CANCELLING" => worker.cancelled(id, "Flow run was cancelled successfully.").await,
-        "PENDING" | "RUNNING" | "" => drop(worker.crashed(id, message).await),
+        "PENDING" | "RUNNING" => drop(worker.crashed(id, message).await),
         _ => {}
     }
 }
@@ -368,7 +364,7 @@ async fn end_cancelled(worker: &Worker, id: &str) {
     }
     run_hooks(worker, HookKind::Cancellation, id, "CANCELLING").await;
     // It may have ended by itself in the last moment; then that is what happened.
-    if !matches!(worker.api.flow_run(id).await, Ok(Some(run)) if is_final(&run)) {
+    if worker.read_run(id).await.is_some_and(|run| !is_final(&run)) {
         worker.cancelled(id, "Flow run was cancelled successfully.").await;
     }
 }

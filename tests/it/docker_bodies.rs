@@ -122,6 +122,7 @@ fn ours(question: &Value) -> Result<Value, String> {
     let command = config.get("command").and_then(Value::as_str).map(|line| words::split(line).unwrap());
     let job = JobSpec {
         run: "r".to_owned(),
+        attempt: "a".to_owned(),
         name: job["name"].as_str().unwrap_or_default().to_owned(),
         command,
         env,

@@ -1,7 +1,9 @@
 //! From what a run wants to a container that runs: the image, the container, its networks, the start.
 //!
 //! prefect-docker 0.7.4 `worker.py` (`_create_and_start_container`). Other than there, nothing is left behind by a
-//! start that fails or is given up.
+//! start that fails or is given up, and an engine that goes away meanwhile is asked what became of it.
+
+use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
@@ -16,12 +18,15 @@ use tokio_util::sync::CancellationToken;
 use super::client;
 use super::create::{Body, Split};
 use super::host::{Engine, client_file};
+use super::insist::is_away;
 use super::names;
 use super::wanted::{Policy, Wanted};
 use crate::infra::InfraError;
 
 /// So many names are tried before one is made that nobody has.
 const NAMES: usize = 100;
+/// So long an engine that is away is asked again to take away what it made.
+const INSISTING: Duration = Duration::from_secs(600);
 
 /// A container that was created.
 #[derive(Clone, Debug)]
@@ -237,15 +242,35 @@ impl Launch<'_> {
         if self.abandoned.is_cancelled() {
             return Err(InfraError::Abandoned);
         }
-        let started = self.engine.client.start_container(&container.id, None::<StartContainerOptions>).await;
-        started.map_err(|error| self.failed(&error))
+        match self.engine.client.start_container(&container.id, None::<StartContainerOptions>).await {
+            Err(error) if is_away(&error) => self.has_started(container, &error).await,
+            started => started.map_err(|error| self.failed(&error)),
+        }
+    }
+
+    /// Whether a container was started by an engine that went away before it could say so. It is asked once it is back.
+    async fn has_started(&self, container: &Container, error: &Error) -> Result<(), InfraError> {
+        let found = tokio::select! {
+            found = self.engine.insist(|| self.engine.client.inspect_container(&container.id, None)) => found,
+            () = self.abandoned.cancelled() => return Err(InfraError::Abandoned),
+        };
+        let status = found.ok().and_then(|found| found.state?.status).map(|status| status.to_string());
+        match status.as_deref() {
+            None | Some("created") => Err(self.failed(error)),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Takes a container away that never ran.
     pub async fn remove(&self, container: &Container) {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        if let Err(error) = self.engine.client.remove_container(&container.id, Some(options)).await {
-            tracing::warn!(container = container.id, error = said(self.engine, &error), "a container is left behind");
+        let remove = || self.engine.client.remove_container(&container.id, Some(options.clone()));
+        match tokio::time::timeout(INSISTING, self.engine.insist(remove)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(container = container.id, error = said(self.engine, &error), "it is left behind");
+            }
+            Err(_) => tracing::warn!(container = container.id, "it is left behind: its engine is away"),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod client;
 mod create;
 mod host;
+mod insist;
 mod launch;
 mod names;
 mod wanted;
@@ -173,8 +174,7 @@ impl Docker {
         let started = self.start_container(job, &abandoned).await;
         self.starting().remove(&job.run);
         let (container, wanted) = started?;
-        let output = if wanted.streams { self.shared.output } else { Output::Nowhere };
-        Ok(self.keep(&job.run, container, output, Timestamp::UNIX_EPOCH))
+        Ok(self.keep(&job.run, container, self.output(wanted.streams), Timestamp::UNIX_EPOCH))
     }
 
     async fn start_container(
@@ -220,6 +220,10 @@ impl Docker {
         }
     }
 
+    fn output(&self, streams: bool) -> Output {
+        if streams { self.shared.output } else { Output::Nowhere }
+    }
+
     /// Watches a container from now on.
     fn keep(&self, run: &str, container: Container, output: Output, since: Timestamp) -> RunHandle {
         let (tell, ended) = channel::channel(None);
@@ -236,7 +240,8 @@ impl Docker {
             let end = Watching { engine, id, name, output, since, news: &news, say: &**say }.until_ended().await;
             let _ = tell.send(Some(end));
         });
-        let trace = Trace { handle: handle.clone(), process: None, workspace: None };
+        let streams = output != Output::Nowhere;
+        let trace = Trace { handle: handle.clone(), process: None, workspace: None, streams };
         self.jobs().insert(run.to_owned(), Arc::new(Job { trace, container, ended, watching }));
         handle
     }
@@ -267,23 +272,24 @@ impl Docker {
         tokio::time::timeout(patience, gone).await.map_err(late)
     }
 
-    /// The container that a handle names, as the engine has it; none if the engine has none, or does not answer.
-    async fn found(&self, handle: &RunHandle) -> Option<(Container, bool)> {
-        let (_, id) = handle.0.rsplit_once(':')?;
-        let found = self.shared.engine.client.inspect_container(id, None).await.ok()?;
-        let name = found.name.unwrap_or_default().trim_start_matches('/').to_owned();
-        let runs = found.state.and_then(|state| state.running).unwrap_or_default();
-        Some((Container { id: id.to_owned(), name }, runs))
+    /// Whether the container that a handle names runs. An engine that is away is asked again.
+    async fn runs(&self, handle: &RunHandle) -> bool {
+        let Some((_, id)) = handle.0.rsplit_once(':') else { return false };
+        match self.shared.engine.insist(|| self.shared.engine.client.inspect_container(id, None)).await {
+            Ok(found) => found.state.and_then(|state| state.running).unwrap_or_default(),
+            Err(_) => false,
+        }
     }
 
-    /// The newest container of a run.
+    /// The newest container of a run. An engine that is away is asked again.
     async fn of_run(&self, run: &str) -> Option<Trace> {
         let filters = HashMap::from([("label", vec![format!("{}={run}", names::RUN_LABEL)])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found = self.shared.engine.client.list_containers(Some(options)).await.ok()?;
+        let list = || self.shared.engine.client.list_containers(Some(options.clone()));
+        let found = self.shared.engine.insist(list).await.ok()?;
         let newest = found.into_iter().max_by_key(|container| container.created)?;
         let handle = RunHandle(format!("{}:{}", self.shared.engine.base, newest.id?));
-        Some(Trace { handle, process: None, workspace: None })
+        Some(Trace { handle, process: None, workspace: None, streams: true })
     }
 }
 
@@ -367,18 +373,18 @@ impl Infrastructure for Docker {
         self.job(run).ok().map(|job| job.trace.clone())
     }
 
-    fn search<'a>(&'a self, run: &'a str) -> BoxFuture<'a, Option<Trace>> {
+    fn search<'a>(&'a self, run: &'a str, _attempt: Option<&'a str>) -> BoxFuture<'a, Option<Trace>> {
         self.of_run(run).boxed()
     }
 
     fn lives<'a>(&'a self, trace: &'a Trace) -> BoxFuture<'a, bool> {
-        async move { self.found(&trace.handle).await.is_some_and(|(_, runs)| runs) }.boxed()
+        self.runs(&trace.handle).boxed()
     }
 
     fn adopt(&self, run: &str, trace: &Trace) -> bool {
         let Some((_, id)) = trace.handle.0.rsplit_once(':') else { return false };
         let container = Container { id: id.to_owned(), name: id.chars().take(12).collect() };
-        self.keep(run, container, self.shared.output, Timestamp::now());
+        self.keep(run, container, self.output(trace.streams), Timestamp::now());
         true
     }
 

@@ -361,6 +361,7 @@ mod tests {
         let config = config.as_object().cloned().unwrap_or_default();
         JobSpec {
             run: "r".to_owned(),
+            attempt: "a".to_owned(),
             name: "odd owl".to_owned(),
             command: None,
             env: url.map(|url| (API_URL.to_owned(), Secret::text(url))).into_iter().collect(),
