@@ -10,4 +10,5 @@ mod lives;
 mod outcomes;
 mod setups;
 mod site;
+mod soak;
 mod warm;

@@ -2,28 +2,34 @@
 //! see the directories of this machine that Python and its Prefect need.
 
 use std::fs;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::door::pass;
 use super::python;
 
-/// Runs the engine until its standard input ends, which is when the test process does, and removes its directory. The
-/// machine's network is left alone: no bridge, no rules.
+/// Runs the engine until its standard input ends, which is when the test process does, and removes its directory. A line
+/// there starts another one in the place of one that was killed; it may hold an option. The machine's network is left
+/// alone: no bridge, no rules.
 const KEEPER: &str = r#"
-dockerd --data-root "$1/data" --exec-root "$1/exec" -p "$1/pid" -H "unix://$1/docker.sock" --bridge=none \
-    --iptables=false --ip-forward=false --ip-masq=false --host-gateway-ip=127.0.0.1 --shutdown-timeout=1 \
-    >"$1/log" 2>&1 </dev/null &
-cat >/dev/null
+serve() {
+    dockerd --data-root "$1/data" --exec-root "$1/exec" -p "$1/pid" -H "unix://$1/docker.sock" --bridge=none \
+    --iptables=false --ip-forward=false --ip-masq=false --host-gateway-ip=127.0.0.1 --shutdown-timeout=1 $2 \
+    >>"$1/log" 2>&1 </dev/null &
+}
+serve "$1"
+while read -r option; do
+    wait
+    serve "$1" "$option"
+done
+export DOCKER_HOST="unix://$1/docker.sock"
+docker ps -q | xargs -r docker kill >/dev/null
 kill -TERM $!
 wait
 umount "$1"/exec/netns/* 2>/dev/null
@@ -37,8 +43,8 @@ pub const IMAGE: &str = "nothing:1";
 #[derive(Debug)]
 pub struct Engine {
     dir: PathBuf,
-    /// Its standard input is what keeps it alive.
-    _keeper: Child,
+    /// Its standard input is what keeps the engine alive.
+    keeper: Child,
 }
 
 /// What this machine lacks for an engine.
@@ -61,25 +67,44 @@ impl Engine {
         SHARED.get_or_init(Engine::start).as_ref().map_err(Clone::clone)
     }
 
-    fn start() -> Result<Engine, String> {
+    /// One of a test's own, gone with the test.
+    pub fn start() -> Result<Engine, String> {
         if let Some(lacks) = lacks() {
             return Err(lacks);
         }
         let dir = tempfile::tempdir().unwrap().keep(); // the keeper removes it
         let mut keeper = Command::new("/bin/sh");
         keeper.args(["-c", KEEPER, "keeper"]).arg(&dir).stdin(Stdio::piped()).current_dir("/");
-        let engine = Engine { _keeper: keeper.spawn().unwrap(), dir };
+        let engine = Engine { keeper: keeper.spawn().unwrap(), dir };
+        engine.until_ready()?;
+        engine.make_image();
+        Ok(engine)
+    }
+
+    fn until_ready(&self) -> Result<(), String> {
         let began = Instant::now();
-        while !engine.command(&["version"]).output().unwrap().status.success() {
-            let log = fs::read_to_string(engine.dir.join("log")).unwrap_or_default();
+        while !self.command(&["version"]).output().unwrap().status.success() {
+            let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
             if began.elapsed() > PATIENCE || log.contains("failed to start daemon") {
                 let last = log.lines().last().unwrap_or_default();
                 return Err(format!("a Docker Engine cannot be started here: {last}"));
             }
             sleep(Duration::from_millis(100));
         }
-        engine.make_image();
-        Ok(engine)
+        Ok(())
+    }
+
+    /// Kills it, as nothing should. Its containers go on.
+    pub fn kill(&self) {
+        let pid = fs::read_to_string(self.dir.join("pid")).unwrap();
+        assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    }
+
+    /// Starts another one in its place, which ends the containers unless they are to be `kept`.
+    pub fn start_again(&mut self, kept: bool) {
+        let option = if kept { "--live-restore" } else { "" };
+        writeln!(self.keeper.stdin.as_ref().unwrap(), "{option}").unwrap();
+        self.until_ready().unwrap();
     }
 
     /// Where it listens.
@@ -141,6 +166,14 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// That of all tests is never dropped, and ends with the process.
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
 /// Copies what Python and its Prefect need into a tree: two directories, libraries, and a shell for entrypoints.
 const COLLECT: &str = r#"
 set -e
@@ -187,47 +220,4 @@ pub fn volumes() -> Vec<Value> {
     all.dedup();
     let real = |path: &String| fs::symlink_metadata(Path::new(path)).is_ok_and(|found| found.is_dir());
     all.iter().filter(|path| real(path)).map(|path| json!(format!("{path}:{path}:ro"))).collect()
-}
-
-/// A way to the engine over TCP that can be cut.
-#[derive(Debug)]
-pub struct Cable {
-    pub host: String,
-    cut: Arc<AtomicBool>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Cable {
-    /// A way to an engine's socket.
-    pub fn to(socket: PathBuf) -> Cable {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let host = format!("tcp://{}", listener.local_addr().unwrap());
-        let (cut, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let cable = Cable { host, cut: cut.clone(), open: open.clone() };
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let Ok(engine) = UnixStream::connect(&socket) else { continue };
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                open.lock().unwrap().push(stream.try_clone().unwrap());
-                let (mut from, mut to) = (stream.try_clone().unwrap(), engine.try_clone().unwrap());
-                std::thread::spawn(move || pass(&mut from, &mut to, |to| to.shutdown(Shutdown::Write)));
-                let (mut from, mut to) = (engine, stream);
-                std::thread::spawn(move || pass(&mut from, &mut to, |to| to.shutdown(Shutdown::Write)));
-            }
-        });
-        cable
-    }
-
-    /// Cuts all connections; new ones are cut as well until it is mended.
-    pub fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        self.open.lock().unwrap().drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
-    }
-
-    /// Lets connections through again.
-    pub fn mend(&self) {
-        self.cut.store(false, Ordering::SeqCst);
-    }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not every test uses everything")]
 
 pub mod browser;
+pub mod cable;
 pub mod chaos;
 pub mod clock;
 pub mod docker;
@@ -15,6 +16,7 @@ pub mod postgres;
 pub mod project;
 pub mod proxy;
 pub mod questions;
+pub mod sample;
 pub mod server;
 pub mod skip;
 pub mod watcher;

@@ -100,6 +100,20 @@ impl Server {
         (self.child, self.url) = block_on(async { self.launch.start().await }).unwrap();
     }
 
+    /// Kills it, as nothing should.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts one that was killed again: with what its database holds, on the port that it had, if nobody has that now.
+    pub fn start_again(&mut self) {
+        let port = self.url.trim_end_matches("/api").rsplit(':').next().unwrap().parse().unwrap();
+        let launch = Launch { port, ..self.launch.clone() };
+        let _slot = slot();
+        (self.child, self.url) = block_on(async { launch.start().await }).unwrap();
+    }
+
     /// A client of this server.
     pub fn http(&self) -> Http {
         Http::new(&self.url)

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::site::{Site, server, wait_for};
-use crate::support::docker::{Cable, Engine, IMAGE, volumes};
+use crate::support::cable::Cable;
+use crate::support::docker::{Engine, IMAGE, volumes};
 use crate::support::skip;
 
 /// A pool of the type docker whose containers can run the site's flows.
@@ -26,11 +27,7 @@ impl Dock {
 
     /// A deployment of a flow; `more` is laid over its job variables.
     fn deploy(&self, flow: &str, more: Value) -> String {
-        let (repo, notes) = (self.site.project.path(), self.site.notes());
-        let mut all = volumes();
-        all.extend([&repo, &notes].map(|dir| json!(format!("{0}:{0}", dir.display()))));
-        let env = json!({"NOTES": notes, "PREFECT_HOME": "/tmp/prefect", "DO_NOT_TRACK": "1"});
-        let mut variables = json!({"image": IMAGE, "volumes": all, "env": env});
+        let mut variables = contained(&self.site);
         for (key, value) in more.as_object().cloned().unwrap_or_default() {
             variables[key] = value;
         }
@@ -73,6 +70,15 @@ impl Dock {
         let runs = || self.engine.containers_of(run).into_iter().find(|one| one["State"]["Running"] == true);
         wait_for(runs).expect("a container that runs")
     }
+}
+
+/// The job variables with which containers can run a site's flows.
+pub fn contained(site: &Site) -> Value {
+    let (repo, notes) = (site.project.path(), site.notes());
+    let mut all = volumes();
+    all.extend([&repo, &notes].map(|dir| json!(format!("{0}:{0}", dir.display()))));
+    let env = json!({"NOTES": notes, "PREFECT_HOME": "/tmp/prefect", "DO_NOT_TRACK": "1"});
+    json!({"image": IMAGE, "volumes": all, "env": env})
 }
 
 fn told(state: &Value) -> (String, String) {
@@ -263,12 +269,13 @@ fn what_a_worker_of_another_machine_left_is_found_once_the_server_takes_it_for_d
 #[test]
 fn an_engine_that_is_away_ends_neither_worker_nor_run() {
     let Some(dock) = Dock::new("moles") else { return };
-    let cable = Cable::to(dock.engine.socket());
+    let cable = Cable::to_socket(dock.engine.socket());
+    let place = format!("tcp://{}", cable.address);
     let waits = dock.run_of("waits", json!({}));
-    let host = [("DOCKER_HOST", cable.host.as_str())];
+    let host = [("DOCKER_HOST", place.as_str())];
     let worker = dock.worker_with(&["--name", "patient"], &host);
     dock.site.until(&waits, &["RUNNING"]);
-    assert!(dock.site.placed(&waits).starts_with(&cable.host.replace("tcp://", "http://")));
+    assert!(dock.site.placed(&waits).starts_with(&place.replace("tcp://", "http://")));
     cable.cut();
     let unlucky = dock.command("true", json!({}));
     let (state, message) = told(&dock.site.end(&unlucky));
@@ -309,4 +316,30 @@ fn a_pool_is_made_for_containers() {
     let pool = site.http.get("/work_pools/made");
     assert_eq!(pool["type"], "docker");
     assert_eq!(pool["base_job_template"]["job_configuration"]["image"], "{{ image }}");
+}
+
+#[test]
+fn what_an_adopted_container_prints_is_shown_only_if_its_job_says_so() {
+    let Some(dock) = Dock::new("buoys") else { return };
+    let chatter = |word: &str, shown: bool| {
+        let line = format!("sh -c 'while :; do echo {word}; sleep 1; done'");
+        dock.command(&line, json!({ "stream_output": shown }))
+    };
+    let runs = [chatter("seen", true), chatter("unseen", false)];
+    let mut first = dock.worker(&["--name", "first"]);
+    runs.iter().for_each(|run| drop(dock.site.placed(run)));
+    first.says("\nseen\n");
+    first.signal("KILL");
+    first.wait();
+    let second = dock.worker(&["--name", "second"]);
+    runs.iter().for_each(|run| second.says(&format!("Adopted flow run '{run}'")));
+    second.says("\nseen\n");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    for log in [first.log(), second.log()] {
+        assert!(!log.contains("unseen"), "{log}");
+    }
+    for run in &runs {
+        dock.site.cancel(run);
+        assert_eq!(told(&dock.site.end(run)).0, "Cancelled");
+    }
 }

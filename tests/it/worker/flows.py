@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 
 from prefect import flow, pause_flow_run, suspend_flow_run, task
 from prefect.artifacts import create_markdown_artifact
@@ -39,10 +40,11 @@ def waits():
 
 
 @flow
-def marked():
-    mark = f"{flow_run.name}.{os.getpid()}"
-    open(os.path.join(os.environ["NOTES"], mark), "w").close()
-    time.sleep(1)
+def marked(seconds: float = 1):
+    mark = os.path.join(os.environ["NOTES"], f"{flow_run.name}.{uuid.uuid4().hex}")
+    open(mark, "w").close()
+    time.sleep(seconds)
+    open(f"{mark}.done", "w").close()
 
 
 @flow(retries=1, retry_delay_seconds=1)

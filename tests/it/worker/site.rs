@@ -46,19 +46,25 @@ impl Site {
 
     /// A new pool of another type.
     pub fn of_type(pool: &str, kind: &str) -> Site {
-        static TURN: Mutex<()> = Mutex::new(());
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Site { _turn: Some(turn), ..Site::made(pool, kind) }
+        let url = &server().url;
+        Site::on(url, url, pool, kind)
     }
 
     /// A pool of the type process, within a test that has one already.
     pub fn beside(pool: &str) -> Site {
-        Site::made(pool, "process")
+        let url = &server().url;
+        Site::made(url, url, pool, "process")
     }
 
-    fn made(pool: &str, kind: &str) -> Site {
-        let url = &server().url;
-        let project = Project::new().api(url).file("flows.py", include_str!("flows.py"));
+    /// A pool of the server at `url`, which workers reach by `way`.
+    pub fn on(url: &str, way: &str, pool: &str, kind: &str) -> Site {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Site { _turn: Some(turn), ..Site::made(url, way, pool, kind) }
+    }
+
+    fn made(url: &str, way: &str, pool: &str, kind: &str) -> Site {
+        let project = Project::new().api(way).file("flows.py", include_str!("flows.py"));
         let http = Http::new(url);
         http.post("/work_pools/", json!({"name": pool, "type": kind}));
         Site { http, pool: pool.to_owned(), project, _turn: None }

@@ -9,8 +9,8 @@ use super::site::{Site, Worker, wait_for};
 
 const COLD: &str = "without a warm interpreter: ";
 
-/// The interpreter of a worker that forks.
-fn forkserver(worker: &Worker) -> String {
+/// The number of the interpreter of a worker that forks.
+pub fn forkserver(worker: &Worker) -> String {
     let listed = || fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let of = |pid: &str, file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let parent = format!("PPid:\t{}\n", worker.child.id());
