@@ -1,7 +1,8 @@
 //! `Forkserver`: one interpreter that has imported Prefect: started, asked to fork, and listened to until it ends.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -23,11 +24,9 @@ use crate::model::Secret;
 
 /// The program.
 const PROGRAM: &str = include_str!("../../templates/forkserver.py");
-/// What it is called, in a directory of its own whose name begins so. It is read once.
+/// What it is called, in a directory of its own whose name begins so. It is read once, and locked until then.
 const FILE: &str = "forkserver.py";
 const DIRECTORY: &str = "reconcile-forkserver-";
-/// A directory that is older than this is of a worker that was killed while its interpreter warmed up.
-const LEFT: Duration = Duration::from_secs(600);
 /// So long an interpreter may take to import Prefect.
 const WARM_UP: Duration = Duration::from_secs(60);
 /// So long it may take to answer: it does nothing else.
@@ -190,7 +189,7 @@ impl Forkserver {
         mut child: Child,
         line: UnixStream,
         mut ordered: mpsc::UnboundedReceiver<String>,
-        program: TempDir,
+        program: Program,
         news: &(impl Fn(&Arc<Forkserver>, News<'_>) + Sync),
     ) -> String {
         let (from, mut to) = line.into_split();
@@ -274,11 +273,11 @@ fn spawn(
     program: &Path,
     environment: &BTreeMap<String, Secret>,
     to_stderr: bool,
-) -> std::io::Result<(Child, UnixStream, TempDir)> {
-    sweep(&std::env::temp_dir());
-    let dir = tempfile::Builder::new().prefix(DIRECTORY).tempdir()?;
-    let script = dir.path().join(FILE);
-    fs::write(&script, PROGRAM)?;
+) -> std::io::Result<(Child, UnixStream, Program)> {
+    let places = std::env::temp_dir();
+    sweep(&places);
+    let program_file = Program::written(&places)?;
+    let script = program_file.dir.path().join(FILE);
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(program);
@@ -294,19 +293,38 @@ fn spawn(
         command.stdout(Stdio::from(std::io::stderr()));
     }
     command.process_group(0).kill_on_drop(true);
-    Ok((command.spawn()?, UnixStream::from_std(ours)?, dir))
+    Ok((command.spawn()?, UnixStream::from_std(ours)?, program_file))
 }
 
-/// Removes what is left of workers that were killed. No interpreter takes so long to read its program.
-fn sweep(dir: &Path) {
+/// The program where an interpreter reads it; removed when dropped.
+struct Program {
+    dir: TempDir,
+    _lock: File,
+}
+
+impl Program {
+    /// Writes it. It never has its name without its lock.
+    fn written(places: &Path) -> std::io::Result<Program> {
+        let dir = tempfile::Builder::new().prefix(DIRECTORY).tempdir_in(places)?;
+        let draft = dir.path().join("draft");
+        let mut file = File::create_new(&draft)?;
+        file.lock()?;
+        file.write_all(PROGRAM.as_bytes())?;
+        fs::rename(draft, dir.path().join(FILE))?;
+        Ok(Program { dir, _lock: file })
+    }
+}
+
+/// Removes programs of workers that were killed before they were read: those that nobody holds a lock on.
+fn sweep(places: &Path) {
     let own = rustix::process::geteuid().as_raw();
-    let left = fs::read_dir(dir).into_iter().flatten().flatten();
+    let left = fs::read_dir(places).into_iter().flatten().flatten();
     for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with(DIRECTORY)) {
         // Of a link, this is about the link.
-        let Ok(found) = entry.metadata() else { continue };
-        let age = found.modified().ok().and_then(|made| made.elapsed().ok()).unwrap_or_default();
-        if found.is_dir() && found.uid() == own && age > LEFT {
-            let _ = fs::remove_file(entry.path().join(FILE));
+        let ours = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own);
+        let program = entry.path().join(FILE);
+        if ours && File::open(&program).is_ok_and(|file| file.try_lock().is_ok()) {
+            let _ = fs::remove_file(program);
             let _ = fs::remove_dir(entry.path());
         }
     }
@@ -318,26 +336,20 @@ mod tests {
 
     #[test]
     fn only_what_dead_workers_left_is_swept() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let made = |name: &str, file: &str, age: Duration| {
-            let path = dir.path().join(name);
-            fs::create_dir(&path).expect("made");
-            fs::write(path.join(file), PROGRAM).expect("written");
-            let at = std::time::SystemTime::now() - age;
-            fs::File::open(&path).and_then(|file| file.set_modified(at)).expect("it is ours");
-        };
-        made("reconcile-forkserver-old", FILE, LEFT * 2);
-        made("reconcile-forkserver-new", FILE, LEFT / 2);
-        made("reconcile-forkserver-other", "notes.txt", LEFT * 2);
-        made("somebody-elses", FILE, LEFT * 2);
-        std::os::unix::fs::symlink("/", dir.path().join("reconcile-forkserver-link")).expect("made");
-        sweep(dir.path());
-        let mut left: Vec<String> = fs::read_dir(dir.path())
-            .expect("it is there")
-            .map(|entry| entry.expect("it is there").file_name().to_string_lossy().into_owned())
-            .collect();
-        left.sort();
-        let kept = ["link", "new", "other"].map(|name| format!("reconcile-forkserver-{name}"));
-        assert_eq!(left, [&kept[..], &["somebody-elses".to_owned()]].concat());
+        let places = tempfile::tempdir().expect("a directory");
+        let written = || Program::written(places.path()).expect("there is room");
+        let (dead, held) = (written(), written());
+        let Program { dir, _lock } = dead;
+        let dead = dir.keep();
+        drop(_lock);
+        let other = places.path().join("somebody-elses");
+        fs::create_dir(&other).expect("made");
+        fs::write(other.join(FILE), PROGRAM).expect("written");
+        let link = places.path().join(format!("{DIRECTORY}link"));
+        std::os::unix::fs::symlink(&other, &link).expect("made");
+        sweep(places.path());
+        assert!(!dead.exists() && held.dir.path().join(FILE).exists() && link.exists());
+        drop(held);
+        assert_eq!(fs::read_dir(places.path()).expect("it is there").count(), 2);
     }
 }

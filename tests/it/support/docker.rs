@@ -32,7 +32,7 @@ export DOCKER_HOST="unix://$1/docker.sock"
 docker ps -q | xargs -r docker kill >/dev/null
 kill -TERM $!
 wait
-umount "$1"/exec/netns/* 2>/dev/null
+sed -n "s|^[^ ]* \($1/[^ ]*\) .*|\1|p" /proc/mounts | sort -r | xargs -r umount -l
 rm -rf "$1"
 "#;
 const PATIENCE: Duration = Duration::from_secs(120); // two seconds on an idle machine

@@ -45,12 +45,12 @@ impl Fire {
     /// The shortest and the longest pause, in milliseconds.
     fn pause(self) -> (u64, u64) {
         match self {
-            Fire::Worker => (200, 12_000),
-            Fire::Run => (500, 8_000),
-            Fire::Interpreter => (2_000, 20_000),
-            Fire::Server => (10_000, 40_000),
-            Fire::Network => (2_000, 20_000),
-            Fire::Engine => (8_000, 30_000),
+            Fire::Worker => (200, 30_000),
+            Fire::Run => (1_000, 20_000),
+            Fire::Interpreter => (5_000, 40_000),
+            Fire::Server => (15_000, 60_000),
+            Fire::Network => (5_000, 30_000),
+            Fire::Engine => (15_000, 45_000),
         }
     }
 
@@ -321,8 +321,11 @@ struct Found {
 }
 
 impl Left {
+    /// The program of an interpreter that was just warming up is removed by the next worker.
     pub fn is_nothing(&self) -> bool {
-        self.notes == 0 && self.processes == 0 && self.directories.is_empty()
+        let is_program = |name: &String| name.starts_with("reconcile-forkserver-");
+        let directories = self.directories.iter().all(is_program) && self.directories.len() <= 1;
+        self.notes == 0 && self.processes == 0 && directories
     }
 }
 
