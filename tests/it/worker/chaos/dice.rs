@@ -20,7 +20,7 @@ impl Dice {
 
     /// Heads or tails.
     pub fn flip(&mut self) -> bool {
-        self.next() % 2 == 0
+        self.next().is_multiple_of(2)
     }
 
     /// A length of time between two, in milliseconds.
