@@ -15,7 +15,8 @@ use crate::render::jinja;
 const TEMPLATE: &str = include_str!("../../templates/status.html.j2");
 /// How our pages look.
 pub(super) const STYLE: &str = include_str!("../../templates/status.css");
-const SCRIPT: &str = include_str!("../../templates/status.js");
+/// What keeps them up to date.
+pub(super) const SCRIPT: &str = include_str!("../../templates/status.js");
 
 /// So many changes are told of one pass, and so many of them at first sight.
 const SHOWN: usize = 200;
@@ -25,6 +26,7 @@ const VALUE_LENGTH: usize = 2000;
 
 /// The page of a status, which is JSON as a loop tells it: `version`, `started`, `state`, `suspended`,
 /// `suspended_since`, `waiting`, `waiting_since`, `under_way_since`, `error`, `report`, `objects`, `changed`, `history`.
+/// `overview`, if it is there, is where other environments are.
 pub fn status(status: &Value) -> String {
     let report = &status["report"];
     let state = text(&status["state"]);
@@ -38,6 +40,7 @@ pub fn status(status: &Value) -> String {
         "state": words(&state),
         "tone": tone(&state),
         "icon": icon(&state),
+        "overview": status["overview"],
         "suspended": status["suspended"],
         "suspended_since": text(&status["suspended_since"]),
         "waiting": text(&status["waiting"]),
@@ -235,7 +238,7 @@ pub(super) fn words(state: &str) -> &str {
 }
 
 /// A dot, so that one sees in a row of tabs how it stands.
-fn icon(state: &str) -> String {
+pub(super) fn icon(state: &str) -> String {
     let colour = match tone(state) {
         "good" => "1a7f37",
         "bad" => "cf222e",

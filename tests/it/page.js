@@ -6,7 +6,10 @@
 
   if (document.documentElement.lang !== "en") say("no language");
   if (!document.title.trim()) say("no title");
-  for (const tag of ["main", "h1", "footer", "nav"]) if (all(tag).length !== 1) say(`${all(tag).length} times ${tag}`);
+  // Where there is but one part, there is nothing to choose from.
+  const navs = all("nav").length;
+  if (navs > 1 || (navs === 0 && all("section").length > 1)) say(`${navs} times nav`);
+  for (const tag of ["main", "h1", "footer"]) if (all(tag).length !== 1) say(`${all(tag).length} times ${tag}`);
   for (const one of all("body > *")) if (!one.matches("main, footer, script")) say("outside of all landmarks", one);
   let level = 0;
   for (const one of all("h1, h2, h3, h4, h5, h6")) {
@@ -21,7 +24,7 @@
   for (const one of all("[aria-labelledby]"))
     if (!document.getElementById(one.getAttribute("aria-labelledby"))) say("named by nothing", one);
   for (const one of all("section")) if (!one.hasAttribute("aria-labelledby")) say("a region without a name", one);
-  for (const one of all("a")) if (!document.getElementById(one.hash.slice(1))) say("leads nowhere", one);
+  for (const one of all("a[href^='#']")) if (!document.getElementById(one.hash.slice(1))) say("leads nowhere", one);
   for (const one of all("th")) if (!["col", "row"].includes(one.scope)) say("a head of nothing", one);
   for (const table of all("table"))
     for (const row of table.rows)

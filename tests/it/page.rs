@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::response::Html;
 use axum::response::sse::{Event, Sse};
 use axum::routing::get;
-use reconcile::report::page;
+use reconcile::report::{overview, page};
 use serde_json::{Value, json};
 
 use crate::serve::{Served, declared, project};
@@ -161,7 +161,8 @@ fn what_is_not_in_leads_to_what_is_wrong() {
 fn everybody_can_read_it() {
     let Some(mut browser) = browser() else { return };
     let address = serve();
-    for (name, _) in samples() {
+    for (name, html) in pages() {
+        let navigation = html.contains("<nav").then_some("navigation");
         let mut tables = Vec::new();
         for (size, width) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
             for scheme in ["light", "dark"] {
@@ -172,7 +173,7 @@ fn everybody_can_read_it() {
                 let found = browser.is(include_str!("page.js"));
                 assert_eq!(found["wrong"], json!([]), "{name}, {width}, {scheme}: {found:#}");
                 let roles = roles(&mut browser);
-                for role in ["main", "navigation", "contentinfo", "region", "heading", "link"] {
+                for role in ["main", "contentinfo", "region", "heading", "link"].into_iter().chain(navigation) {
                     assert!(roles.iter().any(|(found, _)| found == role), "{name}: no {role}: {roles:?}");
                 }
                 tables.push(roles.iter().filter(|(role, _)| role == "table" || role == "columnheader").count());
@@ -231,8 +232,8 @@ fn serve() -> String {
     let address = format!("http://{}", listener.local_addr().unwrap());
     let silent = async || Sse::new(futures_util::stream::pending::<Result<Event, Infallible>>());
     let mut router = axum::Router::new().route("/events", get(silent));
-    for (name, status) in samples() {
-        let page = ([(CONTENT_SECURITY_POLICY, page::policy())], Html(page::status(&status)));
+    for (name, html) in pages() {
+        let page = ([(CONTENT_SECURITY_POLICY, page::policy())], Html(html));
         router = router.route(&format!("/{name}"), get(async move || page));
     }
     std::thread::spawn(move || {
@@ -243,6 +244,23 @@ fn serve() -> String {
         });
     });
     address
+}
+
+/// The pages of all samples, and the one that lists them as environments.
+fn pages() -> Vec<(&'static str, String)> {
+    let environments = [
+        ("test", drift()),
+        ("production-of-a-rather-long-name-in-eu-west-1", errors()),
+        ("staging", many()),
+        ("new", beginning()),
+    ];
+    let environments = environments.map(|(name, status)| (name.to_owned(), status));
+    let mut pages = samples().map(|(name, status)| (name, page::status(&status))).to_vec();
+    let mut one_of_many = many();
+    one_of_many["overview"] = json!("../../");
+    pages.push(("one-of-many", page::status(&one_of_many)));
+    pages.push(("environments", overview::overview(&environments)));
+    pages
 }
 
 /// Statuses of every look: a beginning, many objects, errors, drift in a suspended scope.

@@ -1,5 +1,8 @@
 //! `--watch` over several environments: one process, one page, and nobody's trouble is that of another.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::serve::Served;
@@ -55,10 +58,21 @@ fn one_loop_looks_after_all_of_them() {
     assert!(overview.contains("href=\"env/test/\"") && overview.contains("several@prod"), "{overview}");
     let prod = http.get("/env/prod/").as_str().unwrap().to_owned();
     assert!(prod.contains("several@prod") && !prod.contains("several@test"), "{prod}");
+    assert!(prod.contains("All environments</a>"), "{prod}");
     assert_eq!(http.get("/env/test/status.json")["report"]["scope"], "several@test");
     assert_eq!(http.request("GET", "/env/none/", None).status, 404);
     let metrics = http.get("/metrics").as_str().unwrap().to_owned();
     assert!(metrics.contains("reconcile_in_sync{env=\"test\"} 1\nreconcile_in_sync{env=\"prod\"} 1\n"), "{metrics}");
+
+    // A pass over any of them is an event of the page that lists them.
+    let host = page.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(120))).unwrap();
+    stream.write_all(format!("GET /events HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.to_lowercase().contains("text/event-stream")));
+    watcher.signal("-HUP");
+    assert!(lines.any(|line| line == "event: pass") && lines.any(|line| line == "event: pass"), "of both");
 
     // One breaks, and the other goes on.
     project.write(

@@ -33,8 +33,8 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use futures_util::Stream;
-use futures_util::stream::unfold;
+use futures_util::stream::{select_all, unfold};
+use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -159,7 +159,11 @@ async fn status(State(house): Our) -> Response {
 
 async fn page_of(State(house): Our, Path(name): Path<String>) -> Response {
     let policy = [(CONTENT_SECURITY_POLICY, page::policy())];
-    house.of(&name, |board| (policy, Html(page::status(&board.to_json()))).into_response())
+    house.of(&name, |board| {
+        let mut status = board.to_json();
+        status["overview"] = json!("../../");
+        (policy, Html(page::status(&status))).into_response()
+    })
 }
 
 async fn status_of(State(house): Our, Path(name): Path<String>) -> Response {
@@ -167,7 +171,7 @@ async fn status_of(State(house): Our, Path(name): Path<String>) -> Response {
 }
 
 async fn events_of(State(house): Our, Path(name): Path<String>) -> Response {
-    house.of(&name, |board| heard(&house, board))
+    house.of(&name, |board| heard(&house, [board]))
 }
 
 /// Ready is who has everything as git says, everywhere, and goes on looking.
@@ -193,26 +197,26 @@ fn metrics_of(boards: &[(String, Board)]) -> String {
     }
 }
 
-/// One event whenever the board changes.
+/// One event whenever a board changes.
 async fn events(State(house): Our) -> Response {
-    match house.boards.as_slice() {
-        [(_, board)] => heard(&house, board),
-        _ => (StatusCode::NOT_FOUND, "each environment has its own: /env/NAME/events\n").into_response(),
-    }
+    heard(&house, house.boards.iter().map(|(_, board)| board))
 }
 
-fn heard(house: &Arc<House>, board: &Board) -> Response {
+fn heard<'a>(house: &Arc<House>, boards: impl IntoIterator<Item = &'a Board>) -> Response {
     let Some(place) = Place::take(house) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many are listening\n").into_response();
     };
-    Sse::new(stream(board.listen(), place)).keep_alive(KeepAlive::default()).into_response()
+    let all = select_all(boards.into_iter().map(|board| Box::pin(stream(board.listen()))));
+    // As long as somebody listens, the place is taken.
+    let all = all.inspect(move |_| _ = &place);
+    Sse::new(all).keep_alive(KeepAlive::default()).into_response()
 }
 
-fn stream(changes: watch::Receiver<u64>, place: Place) -> impl Stream<Item = Result<Event, Infallible>> {
-    unfold((changes, place), async |(mut changes, place)| {
+fn stream(changes: watch::Receiver<u64>) -> impl Stream<Item = Result<Event, Infallible>> {
+    unfold(changes, async |mut changes| {
         changes.changed().await.ok()?;
         let version = *changes.borrow_and_update();
-        Some((Ok(Event::default().event("pass").data(version.to_string())), (changes, place)))
+        Some((Ok(Event::default().event("pass").data(version.to_string())), changes))
     })
 }
 
