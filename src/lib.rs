@@ -7,7 +7,7 @@
 //! | 0 words | [`model`], [`diagnostic`], [`explain`] | no |
 //! | 1 reading | [`manifest`], [`flow`], [`render`], [`resource`] | no |
 //! | 2 deciding | [`plan`], [`report`] | no |
-//! | 3 reaching | [`settings`], [`api`], [`source`], [`steps`], [`python`], [`local`], [`notify`], [`forge`], [`infra`] | yes |
+//! | 3 reaching | [`settings`], [`api`], [`source`], [`steps`], [`python`], [`local`], [`notify`], [`forge`], [`infra`], [`telemetry`] | yes |
 //! | 4 running | [`reconcile`], [`worker`] | yes |
 //! | 5 greeting | [`cli`] and the binary | yes |
 //!
@@ -48,6 +48,8 @@ pub mod settings;
 pub mod source;
 #[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
 pub mod steps;
+#[allow(clippy::disallowed_methods, reason = "floor 3 touches the world")]
+pub mod telemetry;
 
 // floor 4: running
 #[allow(clippy::disallowed_methods, reason = "floor 4 runs")]

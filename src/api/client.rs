@@ -11,10 +11,13 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::csrf::{self, Csrf};
 use super::error::ApiError;
 use super::governor::Governor;
+use super::tally::{Answered, Answers, Tally};
+use super::traced::{self, Peer};
 use super::{Requests, answer, http, retry};
 use crate::diagnostic::root_cause;
 use crate::model::Connection;
@@ -95,8 +98,11 @@ impl<'a> Call<'a> {
     }
 
     fn named(&self) -> String {
-        let path = self.path.split('?').next().unwrap_or(self.path);
-        format!("{} {path}", self.method)
+        format!("{} {}", self.method, self.bare_path())
+    }
+
+    fn bare_path(&self) -> &'a str {
+        self.path.split('?').next().unwrap_or(self.path)
     }
 
     /// What is there cannot be told from what was there before.
@@ -161,6 +167,8 @@ pub(super) struct Client {
     sent_reads: AtomicU64,
     sent_writes: AtomicU64,
     sent_again: AtomicU64,
+    tally: Tally,
+    peer: Peer,
     csrf: Csrf,
     reached: AtomicBool,
     /// How many rows a page has: 100, or what the server allows.
@@ -186,6 +194,8 @@ impl Client {
             sent_reads: AtomicU64::new(0),
             sent_writes: AtomicU64::new(0),
             sent_again: AtomicU64::new(0),
+            tally: Tally::default(),
+            peer: Peer::of(&connection.url),
             csrf: Csrf::new(),
             reached: AtomicBool::new(false),
             page: AtomicUsize::new(100),
@@ -206,6 +216,10 @@ impl Client {
         Requests { read: count(&self.sent_reads), write: count(&self.sent_writes), repeated: count(&self.sent_again) }
     }
 
+    pub fn answers(&self) -> Answers {
+        self.tally.answers()
+    }
+
     /// Sends a request, again where that is safe and may help.
     pub async fn send(&self, call: &Call<'_>) -> Result<Answer, ApiError> {
         let mut attempt = 0;
@@ -217,7 +231,7 @@ impl Client {
         let refused = |error: ApiError, doubt| if doubt { error.after_doubt() } else { error };
         loop {
             attempt += 1;
-            let next = match self.attempt(call).await {
+            let next = match self.attempt(call, attempt).await {
                 Ok(raw) => self.judge(call, raw),
                 Err(failed) => self.lost(call, failed),
             };
@@ -272,14 +286,14 @@ impl Client {
         if self.csrf.keep(&answer.body) { Ok(()) } else { Err(call.garbled("it holds no token")) }
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Raw, Failed> {
+    async fn attempt(&self, call: &Call<'_>, attempt: u32) -> Result<Raw, Failed> {
         if call.is_read() {
             let _permit = match call.urgent {
                 true => None,
                 false => Some(self.reads.acquire().await.expect("the semaphore is never closed")),
             };
             self.sent_reads.fetch_add(1, Ordering::Relaxed);
-            return self.exchange(call).await;
+            return self.counted(call, attempt).await;
         }
         let _permit = if call.urgent { None } else { Some(self.governor.permit().await) };
         if !call.urgent {
@@ -287,12 +301,22 @@ impl Client {
             self.leave().await?;
         }
         self.sent_writes.fetch_add(1, Ordering::Relaxed);
-        let result = self.exchange(call).await;
+        let result = self.counted(call, attempt).await;
         match &result {
             Ok(raw) if matches!(raw.status, 429 | 503) => self.governor.complain(),
             Ok(raw) if raw.status < 400 => self.governor.praise(),
             Ok(_) | Err(_) => {}
         }
+        result
+    }
+
+    /// One exchange, counted and traced.
+    async fn counted(&self, call: &Call<'_>, attempt: u32) -> Result<Raw, Failed> {
+        let span = self.peer.span(call.method.as_str(), call.bare_path(), attempt);
+        let result = self.exchange(call).instrument(span.clone()).await;
+        let status = result.as_ref().ok().map(|raw| raw.status);
+        traced::answered(&span, status);
+        self.tally.count(Answered { write: !call.is_read(), method: call.method.to_string(), status });
         result
     }
 

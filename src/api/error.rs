@@ -129,6 +129,29 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// The same about a thing by the name that people know it by, where `what` was all that was known of it.
+    pub fn about(mut self, what: &str, name: &str) -> ApiError {
+        if let ApiError::Doubtful(error) = self {
+            return ApiError::Doubtful(Box::new(error.about(what, name)));
+        }
+        match &mut self {
+            ApiError::Denied { what: known, .. }
+            | ApiError::Refused { what: known, .. }
+            | ApiError::Failing { what: known, .. }
+            | ApiError::Ambiguous { what: known, .. }
+            | ApiError::Garbled { what: known, .. }
+            | ApiError::Unlocked { what: known } => *known = known.replace(what, &format!("`{name}`")),
+            ApiError::Setup { .. }
+            | ApiError::Unreachable { .. }
+            | ApiError::Tls { .. }
+            | ApiError::NotPrefect { .. }
+            | ApiError::Doubtful(_)
+            | ApiError::CloudOnly { .. }
+            | ApiError::UnknownType { .. } => {}
+        }
+        self
+    }
+
     /// Whether the same may work later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -26,7 +26,9 @@ mod retry;
 mod routes;
 mod runs;
 mod socket;
+mod tally;
 mod tls;
+mod traced;
 mod usage;
 mod worker;
 mod writes;
@@ -45,6 +47,7 @@ pub use marks::{Mark, Marked};
 pub use reads::Which;
 pub use runs::{Planned, PlannedRuns};
 pub use socket::{Socket, SocketError};
+pub use tally::{Answered, Answers};
 pub use worker::{Proposal, Verdict};
 pub use writes::Created;
 
@@ -96,6 +99,11 @@ impl Api {
     /// How many requests were sent so far.
     pub fn requests(&self) -> Requests {
         self.client.requests()
+    }
+
+    /// How they were answered so far.
+    pub fn answers(&self) -> Answers {
+        self.client.answers()
     }
 
     /// From now on `leave` is asked right before every write, but for signs of life of a lock: a write that waited for

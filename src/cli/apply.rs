@@ -16,13 +16,15 @@ use super::progress::Progress;
 use super::remote::Unsigned;
 use super::review::Review;
 use super::saved::{self, Saved};
-use super::{ask, last_words, output, pass, remote};
+use super::{ask, last_words, output, pass, remote, traced};
+use crate::api::{Answers, Api};
 use crate::diagnostic::Diagnostic;
 use crate::model::plan::Plan;
 use crate::reconcile::apply::{Applied, Outcomes, apply as carry_out};
 use crate::reconcile::builds::{self, Builds};
 use crate::reconcile::lock::{self, Guard};
 use crate::reconcile::read::declared_api;
+use crate::reconcile::traced::part;
 use crate::reconcile::{Decided, Pass, PassError, Python, event, stop};
 use crate::report::diagnostics::Texts;
 use crate::report::{Outcome, Report, text};
@@ -79,6 +81,21 @@ pub struct Known {
     pub waits: Option<String>,
     /// Whether git switched files while they were read: what they say is what nobody means.
     pub too_early: bool,
+    /// The commit that was read, if the files are its.
+    pub read: Option<String>,
+    api: Option<Api>,
+}
+
+impl Known {
+    /// The commit that was to be applied.
+    pub fn commit(&self) -> Option<&str> {
+        self.refused.as_deref().or(self.read.as_deref())
+    }
+
+    /// How the requests were answered.
+    pub fn answers(&self) -> Answers {
+        self.api.as_ref().map(Api::answers).unwrap_or_default()
+    }
 }
 
 impl From<Exit> for Ended {
@@ -193,12 +210,16 @@ pub async fn run(global: &Global, mut args: Apply, stop: CancellationToken) -> E
 
 /// Makes one pass, of whatever the directory holds by now.
 pub async fn one_pass(global: &Global, args: &Apply, saved: Option<&Saved>, stop: &CancellationToken) -> Ended {
-    // The pass fills in whose it is as soon as it knows.
-    let span = tracing::info_span!(target: "reconcile::watch", "pass", scope = Empty, commit = Empty);
+    let traced = traced::pass(args.command(), global);
     let mut known = Known::default();
-    match try_pass(global, args, saved, stop, &mut known).instrument(span).await {
-        Ok(ended) | Err(ended) => Ended { known, ..ended },
-    }
+    let passing = async {
+        // The pass fills in whose it is as soon as it knows.
+        let span = tracing::info_span!(target: "reconcile::watch", "pass", scope = Empty, commit = Empty);
+        try_pass(global, args, saved, stop, &mut known).instrument(span).await
+    };
+    let (Ok(ended) | Err(ended)) = passing.instrument(traced.clone()).await;
+    traced::ended(&traced, ended.exit, ended.report.as_ref(), known.commit());
+    Ended { known, ..ended }
 }
 
 async fn try_pass(
@@ -214,7 +235,8 @@ async fn try_pass(
     let reading = (!args.is_one_of_many()).then(|| Progress::reading(global));
     // A loop keeps up what was good until something better comes.
     let unsigned = if args.is_one_of_many() { Unsigned::GoesOn } else { Unsigned::Fails };
-    let files = remote::fetch(&args.selecting, &mut request, unsigned).await.map_err(|unfetched| {
+    let fetched = remote::fetch(&args.selecting, &mut request, unsigned).instrument(part("fetch")).await;
+    let files = fetched.map_err(|unfetched| {
         known.refused = unfetched.refused;
         unfetched.exit
     })?;
@@ -234,6 +256,7 @@ async fn try_pass(
     let connected = connect(global, &directory, declared_api(&request), absent).await?;
     pass::settle(&mut request, &connected);
     reading.iter().for_each(|reading| reading.count(connected.api.as_ref()));
+    known.api.clone_from(&connected.api);
     let promised = match (saved, &args.review) {
         (Some(saved), _) => Some(saved.check(&request, &connected).await?),
         (None, Some(review)) => Some(review.check(global, &request, &connected).await?),
@@ -245,6 +268,7 @@ async fn try_pass(
         known.too_early = true;
         return Err(Exit::Stale.into());
     }
+    known.read = request.commit.get().cloned();
     let mut prepared = prepared.map_err(|error| Ended::from(pass::failed(&error)))?;
     prepared.diagnostics.extend(connected.diagnostics);
     prepared.may_destroy().map_err(|error| Ended::from(pass::failed(&error)))?;
@@ -281,9 +305,11 @@ async fn decide_and_apply(
     let mut builds = known.clone();
     if open {
         so_far.built = true;
-        builds = builds::run(prepared, builds).await.map_err(|error| match pass::failed(&error) {
-            Exit::Failed if asked.is_cancelled() => Exit::Interrupted,
-            exit => exit,
+        builds = builds::run(prepared, builds).instrument(part("build")).await.map_err(|error| {
+            match pass::failed(&error) {
+                Exit::Failed if asked.is_cancelled() => Exit::Interrupted,
+                exit => exit,
+            }
         })?;
         decided = decide(global, args, prepared, &builds).await?;
         prepared.foresee_again(&report.plan, &mut decided).await;
@@ -293,7 +319,7 @@ async fn decide_and_apply(
         }
     }
     interrupted(asked)?;
-    let guard = lock::acquire(prepared, args.lock_timeout).await.map_err(|error| {
+    let guard = lock::acquire(prepared, args.lock_timeout).instrument(part("lock")).await.map_err(|error| {
         so_far.waits = matches!(error, PassError::Locked { .. }).then(|| error.to_string());
         pass::failed(&error)
     })?;
@@ -338,7 +364,7 @@ async fn locked(
         }
     }
     interrupted(&prepared.request.stop)?;
-    let mut sent = send(global, prepared, &decided, builds, guard).await;
+    let mut sent = send(global, prepared, &decided, builds, guard).instrument(part("apply")).await;
     let ended = finish(global, args, prepared, &decided, &mut sent);
     // Unless it was lost, the lock is still ours: events come in the order of the passes.
     if let Some(report) = &ended.report {
@@ -464,6 +490,15 @@ fn finish(global: &Global, args: &Apply, prepared: &Pass<'_>, decided: &Decided,
 }
 
 impl Apply {
+    /// What the pass is a part of.
+    fn command(&self) -> &'static str {
+        match (&self.telling, self.destroy) {
+            (Telling::News(_), _) => "watch",
+            (Telling::Whole, true) => "destroy",
+            (Telling::Whole, false) => "apply",
+        }
+    }
+
     /// Whether passes follow one another.
     fn is_one_of_many(&self) -> bool {
         matches!(self.telling, Telling::News(_))

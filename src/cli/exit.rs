@@ -47,6 +47,20 @@ impl Exit {
             Exit::Interrupted => 130,
         }
     }
+
+    /// It in a word, for machines.
+    pub fn word(self) -> &'static str {
+        match self {
+            Exit::Done => "done",
+            Exit::Failed => "failed",
+            Exit::Pending => "pending",
+            Exit::Partly => "partly",
+            Exit::Invalid => "invalid",
+            Exit::Stale => "stale",
+            Exit::Usage => "usage",
+            Exit::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Prints what clap has to say: help and version to stdout with 0, complaints to stderr with 64. `json`: the same

@@ -28,6 +28,7 @@ mod saying;
 mod schema;
 mod shell;
 mod status;
+mod traced;
 mod validate;
 mod watch;
 mod worker;
@@ -105,11 +106,18 @@ fn neither_command_nor_directory(path: &std::path::Path) -> String {
 fn with_runtime(cli: Cli, wants_json: bool) -> Exit {
     // The provider has to be there before the first connection is built.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    output::tracing(&cli.global);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return exit::failed(&format!("the async runtime could not start: {error}")),
+        Err(error) => {
+            output::tracing(&cli.global, None);
+            return exit::failed(&format!("the async runtime could not start: {error}"));
+        }
     };
+    let traces = traced::begin(&cli, runtime.handle());
+    output::tracing(&cli.global, traces.as_ref().ok().and_then(Option::as_ref));
+    if let Err(sentence) = &traces {
+        tracing::warn!("no traces are sent: {sentence}");
+    }
     let (stop, leave) = (CancellationToken::new(), CancellationToken::new());
     let when_left = when_left(&cli);
     let code = runtime.block_on(async {
@@ -121,6 +129,9 @@ fn with_runtime(cli: Cli, wants_json: bool) -> Exit {
             code = dispatch(cli, stop) => code,
         }
     });
+    if let Ok(Some(traces)) = traces {
+        traces.end();
+    }
     runtime.shutdown_background();
     code
 }

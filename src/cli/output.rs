@@ -3,11 +3,14 @@
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use super::args::{Global, LogFormat};
 use super::{last_words, progress};
 use crate::report::text::Look;
+use crate::telemetry::Traces;
 
 /// Prints a result. A reader that closes early is no failure.
 pub fn result(text: &str) {
@@ -67,8 +70,8 @@ pub fn help(text: &str) {
     }
 }
 
-/// Sets up log lines on stderr.
-pub fn tracing(global: &Global) {
+/// Sets up log lines on stderr, and traces if there are any to be made.
+pub fn tracing(global: &Global, traces: Option<&Traces>) {
     let level = match global.verbose {
         // What would be said anyhow, and each pass of `--watch`, is worth a line.
         0 => "warn,reconcile::said=info,reconcile::watch=info",
@@ -76,13 +79,15 @@ pub fn tracing(global: &Global) {
         _ => "reconcile=debug",
     };
     let filter = EnvFilter::try_from_env("RECONCILE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| progress::Stderr)
-        .with_ansi(colour(global, &std::io::stderr()));
+    let lines = fmt::layer().with_writer(|| progress::Stderr).with_ansi(colour(global, &std::io::stderr()));
     LOGS_JSON.store(global.log_format == LogFormat::Json, Ordering::Relaxed);
-    let _ = match global.log_format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+    let lines = match global.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    let lines = registry().with(lines.with_filter(filter));
+    let _ = match traces {
+        None => lines.try_init(),
+        Some(traces) => lines.with(traces.layer()).try_init(),
     };
 }

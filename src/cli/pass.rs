@@ -44,6 +44,7 @@ pub fn request(global: &Global, selecting: &Selecting, stop: CancellationToken) 
         owning: owning(selecting),
         files_only: false,
         stop,
+        commit: Default::default(),
         say: Box::new(move |text| {
             if !quiet {
                 output::say(text);

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::args::{Format, Global, PlanArgs};
 use super::connect::{Absent, connect};
 use super::exit::{Exit, failed as fail};
 use super::progress::Progress;
 use super::remote::Unsigned;
-use super::{also, comment, output, pass, remote, saved};
+use super::{also, comment, output, pass, remote, saved, traced};
 use crate::reconcile::apply::Outcomes;
 use crate::reconcile::builds;
 use crate::reconcile::read::declared_api;
+use crate::reconcile::traced::part;
 use crate::reconcile::{Pass, Python};
 use crate::report::{Report, github, markdown, sarif, text};
 
@@ -22,13 +24,19 @@ pub async fn run(global: &Global, args: PlanArgs, stop: CancellationToken) -> Ex
         Ok(commenting) => commenting,
         Err(exit) => return exit,
     };
-    let (planned, exit) = match planned(global, &args, stop).await {
+    let span = traced::pass("plan", global);
+    let (planned, exit) = match planned(global, &args, stop).instrument(span.clone()).await {
         Ok(planned) => {
             let exit = finish(global, &args, &planned);
             (planned, exit)
         }
-        Err(exit) => return exit,
+        Err(exit) => {
+            traced::ended(&span, exit, None, None);
+            return exit;
+        }
     };
+    traced::ended(&span, exit, Some(&planned.report), None);
+    drop(span);
     match commenting {
         Some(commenting) => commenting.post(&planned.report, exit).await,
         None => exit,
@@ -50,7 +58,7 @@ async fn planned(global: &Global, args: &PlanArgs, stop: CancellationToken) -> R
     let mut request =
         pass::request(global, &args.selecting, stop).map_err(|sentence| super::exit::wrong_usage(&sentence))?;
     let reading = Progress::reading(global);
-    let _files = remote::fetch(&args.selecting, &mut request, Unsigned::Fails).await?;
+    let _files = remote::fetch(&args.selecting, &mut request, Unsigned::Fails).instrument(part("fetch")).await?;
     request.caution = pass::caution(&args.drift);
     request.owning.destroy = args.destroy;
     let absent = if args.destroy { Absent::Demand } else { Absent::DoWithout };

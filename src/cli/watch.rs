@@ -258,7 +258,15 @@ impl Watching<'_> {
             (Some(_) | None, verdict) => verdict,
         };
         let failure = last_words::failure().filter(|_| verdict == Verdict::Failed || verdict == Verdict::Partly);
-        self.board.note(&Noted { verdict, report: ended.report.as_ref(), failure, began, took: clock.elapsed() });
+        self.board.note(&Noted {
+            verdict,
+            report: ended.report.as_ref(),
+            failure,
+            began,
+            took: clock.elapsed(),
+            commit: ended.known.commit(),
+            answers: ended.known.answers(),
+        });
         let words = words(&ended);
         if let Some(waits) = self.in_sync.take_if(|_| verdict == Verdict::InSync) {
             let _ = waits.send(());

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use crate::api::{Api, ApiError, LedgerTrouble, Which};
 use crate::manifest::triggers;
@@ -22,7 +23,7 @@ use super::builds::Builds;
 use super::drain::{self, Drain};
 use super::keep::Keeper;
 use super::lock::{Guard, LockLost};
-use super::{Decided, Pass, Request, queues, remember};
+use super::{Decided, Pass, Request, queues, remember, traced};
 
 /// What became of every change.
 pub type Outcomes = BTreeMap<Key, Outcome>;
@@ -281,7 +282,7 @@ impl<'a> Applying<'a> {
         let mut jobs = JoinSet::new();
         for flow in missing {
             let api = self.api.clone();
-            jobs.spawn(async move { (api.create_flow(&flow).await, flow) });
+            jobs.spawn(async move { (api.create_flow(&flow).await, flow) }.in_current_span());
         }
         while let Some(done) = jobs.join_next().await {
             match done.expect("a request does not panic") {
@@ -380,15 +381,21 @@ impl<'a> Applying<'a> {
         let (api, ids, flows) = (self.api.clone(), Arc::clone(&self.ids), Arc::clone(&self.flows));
         let scope = Arc::clone(&self.scope);
         let pool = queues::pool_of(&key).map(|pool| Arc::clone(self.pools.entry(pool.to_owned()).or_default()));
-        async move {
+        let span = self.changes.get(&key).map_or_else(Span::none, |change| traced::change(change));
+        let outer = span.clone();
+        let sending = async move {
             let _alone = match &pool {
                 Some(pool) => Some(pool.lock().await),
                 None => None,
             };
             let sender = Sender { api, ids, flows, scope };
             let result = sender.send(&key, &writes).await;
+            if result.is_err() {
+                span.record("otel.status_code", "ERROR");
+            }
             (key, result)
-        }
+        };
+        sending.instrument(outer)
     }
 
     /// Takes note of what became of a change. One that failed stays pending if something of it may have arrived.
@@ -463,7 +470,7 @@ impl Sender {
     async fn send(&self, key: &Key, writes: &[Write]) -> Result<Option<String>, ApiError> {
         let mut id = self.id(key);
         for write in writes {
-            id = self.one(key, write, id).await?;
+            id = self.one(key, write, id).await.map_err(|error| self.named(error, key, write))?;
         }
         Ok(id)
     }
@@ -577,5 +584,25 @@ impl Sender {
     /// The JSON of a tree: secrets revealed, references as ids.
     fn lower(&self, tree: &Tree) -> Value {
         tree.revealed(&|key| self.id(key)).unwrap_or_default()
+    }
+
+    /// Requests know some objects by their ids, or by a part of their names: people do not.
+    fn named(&self, error: ApiError, key: &Key, write: &Write) -> ApiError {
+        match write {
+            Write::CreateDeployment { name, .. } => error.about(&format!("`{name}`"), &key.name),
+            Write::DeleteDeployment { id, key: old } => error.about(id, &old.name),
+            Write::UpdateDeployment { id, .. }
+            | Write::ReplaceAutomation { id, .. }
+            | Write::DeleteAutomation { id } => error.about(id, &key.name),
+            Write::ApplySlas { owner, .. } => match self.id(owner) {
+                Some(id) => error.about(&id, &owner.name),
+                None => error,
+            },
+            Write::CreateAutomation(_)
+            | Write::CreateObject { .. }
+            | Write::UpdateObject { .. }
+            | Write::DeleteObject { .. }
+            | Write::Adopt { .. } => error,
+        }
     }
 }

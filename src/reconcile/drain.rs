@@ -71,7 +71,7 @@ impl Drain<'_> {
                 let Some(key) = self.going.get(id).filter(|key| !self.paused.contains(*key)) else { continue };
                 // It may be paused although that fails.
                 paused.insert(key.clone(), id.clone());
-                self.api.pause_deployment(id, true).await?;
+                self.pause(id).await?;
             }
         }
         let (began, mut told, mut pause) = (Instant::now(), None::<Instant>, LOOKS.0);
@@ -95,6 +95,11 @@ impl Drain<'_> {
         }
         let held = running.iter().filter_map(|(id, runs)| Some((self.going.get(id)?.clone(), self.outcome(*runs))));
         Ok(lost.map(|()| held.collect()))
+    }
+
+    async fn pause(&self, id: &str) -> Result<(), ApiError> {
+        let name = self.going.get(id).map_or(id, |key| &key.name);
+        self.api.pause_deployment(id, true).await.map_err(|error| error.about(id, name))
     }
 
     fn news(&self, running: &BTreeMap<String, u64>) -> String {

@@ -91,28 +91,21 @@ fn related(done: &[&Change], applied: &Applied) -> Vec<Value> {
 
 fn payload(report: &Report) -> Value {
     let done = done(report);
-    let count = |actions: &[Action]| done.iter().filter(|change| actions.contains(&change.action)).count();
-    let (_, failed, skipped) = report.tally();
     let listed: Vec<Value> = done.iter().take(MOST_LISTED).map(|change| listed(&change.key, change.action)).collect();
-    json!({
+    let mut payload = json!({
         "scope": report.scope,
         "commit": report.source.commit,
         "branch": report.source.branch,
         "dirty": report.source.dirty,
         "digest": report.digest,
-        "created": count(&[Action::Create]),
-        "updated": count(&[Action::Update, Action::Replace]),
-        "deleted": count(&[Action::Delete]),
-        "adopted": count(&[Action::Adopt]),
-        "released": count(&[Action::Release]),
-        "unchanged": report.plan.unchanged,
-        "failed": failed,
-        "skipped": skipped,
-        "held": report.plan.held.len() + report.held_late(),
-        "changes": listed,
         "more": done.len() - listed.len(),
+        "changes": listed,
         "version": env!("CARGO_PKG_VERSION"),
-    })
+    });
+    for (name, n) in report.counts() {
+        payload[name] = json!(n);
+    }
+    payload
 }
 
 fn listed(key: &Key, action: Action) -> Value {

@@ -33,15 +33,18 @@ mod sight;
 pub mod status;
 pub mod stop;
 mod things;
+pub mod traced;
 mod usage;
 pub mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub use error::PassError;
 pub use probe::{Caution, Marks};
@@ -110,6 +113,8 @@ pub struct Request {
     pub files_only: bool,
     /// Stops the pass at a safe point.
     pub stop: CancellationToken,
+    /// The commit that was read, once it was; nothing if the files differ from it.
+    pub commit: OnceLock<String>,
     /// Tells what goes on.
     pub say: Box<dyn Fn(&str) + Send + Sync>,
 }
@@ -158,6 +163,7 @@ impl Request {
             owning: self.owning,
             files_only: self.files_only,
             stop: self.stop.clone(),
+            commit: OnceLock::new(),
             say: Box::new(|_| {}),
         }
     }
@@ -237,9 +243,12 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// A directory that cannot be read, a wrong use of the selection flags, an API that does not answer.
     pub async fn prepare(request: &'a Request, api: Option<&'a Api>, python: Python) -> Result<Self, PassError> {
-        let mut reading = read::read(request)?;
+        let mut reading = traced::part("read").in_scope(|| read::read(request))?;
         let (span, commit) = (tracing::Span::current(), reading.git.as_ref().map(|git| &git.commit));
         span.record("scope", &reading.scope).record("commit", commit);
+        if let Some(git) = reading.git.as_ref().filter(|git| !git.dirty) {
+            let _ = request.commit.set(git.commit.clone());
+        }
         if let Some(revision) = &request.changed_since {
             changed::narrow(&mut reading, request, revision)?;
         }
@@ -258,7 +267,7 @@ impl<'a> Pass<'a> {
         let now = Timestamp::now();
         let asked = match api {
             Some(api) if !has_errors(&reading.diagnostics) => {
-                gather::ask(request, &reading, recall.as_ref(), api).await?
+                gather::ask(request, &reading, recall.as_ref(), api).instrument(traced::part("ask")).await?
             }
             _ => gather::nothing_asked(request, &reading),
         };
@@ -266,7 +275,7 @@ impl<'a> Pass<'a> {
         pass.recall = recall;
         if python == Python::Ask && !has_errors(&pass.diagnostics) {
             let Pass { reading, asked, filled, flows, .. } = &mut pass;
-            flows::ask_python(request, reading, asked, filled, flows).await?;
+            flows::ask_python(request, reading, asked, filled, flows).instrument(traced::part("python")).await?;
             pass.diagnostics.append(&mut pass.flows.diagnostics);
             pass.reading.show(&pass.diagnostics);
         }
@@ -303,10 +312,13 @@ impl<'a> Pass<'a> {
         let Some(api) = self.api.filter(|_| !has_errors(&diagnostics)) else {
             return Ok(self.compare(desired, Observed::default(), diagnostics));
         };
-        let mut decided = match probe::changed(self, &desired) {
-            Some(changed) => self.compare_changed(api, changed, desired, diagnostics).await?,
-            None => self.compare_all(api, desired, diagnostics).await?,
+        let compared = async {
+            match probe::changed(self, &desired) {
+                Some(changed) => self.compare_changed(api, changed, desired, diagnostics).await,
+                None => self.compare_all(api, desired, diagnostics).await,
+            }
         };
+        let mut decided = compared.instrument(traced::part("compare")).await?;
         if self.reading.project.ledger {
             owners::refuse_foreign(api, &self.reading.scope, &mut decided).await?;
         }

@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::diagnostic::Diagnostic;
-use crate::model::plan::{Change, FieldChange, Held, LeftToPython, Plan, Summary};
+use crate::model::plan::{Action, Change, FieldChange, Held, LeftToPython, Plan, Summary};
 use crate::model::{Key, Origin, Tree};
 
 /// The version of the JSON form. Additions keep it; a change of meaning raises the first number.
@@ -156,6 +156,26 @@ impl Report {
             count(|o| matches!(o, Outcome::Failed(_))),
             count(|o| matches!(o, Outcome::Skipped(_))),
         )
+    }
+
+    /// What is in by action, and what is not.
+    pub fn counts(&self) -> [(&'static str, usize); 9] {
+        let is_in = |change: &&Change| self.outcome(&change.key) == Some(&Outcome::Done);
+        let done = |actions: &[Action]| {
+            self.plan.changes.iter().filter(is_in).filter(|change| actions.contains(&change.action)).count()
+        };
+        let (_, failed, skipped) = self.tally();
+        [
+            ("created", done(&[Action::Create])),
+            ("updated", done(&[Action::Update, Action::Replace])),
+            ("deleted", done(&[Action::Delete])),
+            ("adopted", done(&[Action::Adopt])),
+            ("released", done(&[Action::Release])),
+            ("unchanged", self.plan.unchanged),
+            ("failed", failed),
+            ("skipped", skipped),
+            ("held", self.plan.held.len() + self.held_late()),
+        ]
     }
 
     /// The machine-readable form.

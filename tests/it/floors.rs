@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 6] = [
     &["model", "diagnostic", "explain"],
     &["manifest", "flow", "render", "resource"],
     &["plan", "report"],
-    &["settings", "api", "source", "steps", "python", "local", "notify", "forge", "infra"],
+    &["settings", "api", "source", "steps", "python", "local", "notify", "forge", "infra", "telemetry"],
     &["reconcile", "worker"],
     &["cli", "main"],
 ];

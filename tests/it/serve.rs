@@ -129,9 +129,14 @@ fn page_health_and_metrics_tell_the_truth() {
     assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
     assert_eq!(served.get("/readyz").status, 200);
     let metrics = served.get("/metrics").body;
-    for line in
-        ["reconcile_in_sync 1", "reconcile_changes_total{action=\"create\",result=\"done\"}", "scope=\"serve-page\""]
-    {
+    for line in [
+        "reconcile_in_sync 1",
+        "reconcile_changes_total{action=\"create\",result=\"done\"}",
+        "scope=\"serve-page\"",
+        "reconcile_api_requests_total{kind=\"read\",method=\"POST\",status=\"200\"}",
+        "reconcile_api_requests_total{kind=\"write\",method=\"POST\",status=\"201\"}",
+        "reconcile_lag_seconds 0\n",
+    ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
     let status: Value = serde_json::from_str(&served.get("/status.json").body).unwrap();

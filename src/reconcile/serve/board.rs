@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::lag::Lag;
 use super::objects::Objects;
+use crate::api::Answers;
 use crate::report::{Failure, Outcome, Report, text};
 
 /// So many passes are remembered one by one.
@@ -56,6 +58,10 @@ pub struct Noted<'a> {
     pub began: Timestamp,
     /// How long it took.
     pub took: Duration,
+    /// The commit that was to be applied, as far as it is known and nothing else was read.
+    pub commit: Option<&'a str>,
+    /// The requests it sent.
+    pub answers: Answers,
 }
 
 /// What everybody sees. Clones share it.
@@ -95,8 +101,8 @@ pub(super) struct Counts {
     pub last_seconds: f64,
     pub last: Option<Timestamp>,
     pub last_success: Option<Timestamp>,
-    pub reads: u64,
-    pub writes: u64,
+    pub answers: Answers,
+    pub lag: Lag,
     /// By action and result.
     pub changes: BTreeMap<(String, &'static str), u64>,
     pub drift: u64,
@@ -246,9 +252,13 @@ impl Inner {
         if pass.verdict == Verdict::InSync {
             counts.last_success = Some(pass.began);
         }
+        for (answered, n) in &pass.answers {
+            *counts.answers.entry(answered.clone()).or_default() += n;
+        }
+        if let Some(commit) = pass.commit {
+            counts.lag.note(commit, pass.began, pass.took, pass.verdict == Verdict::InSync);
+        }
         let Some(report) = pass.report else { return };
-        counts.reads += report.requests.read;
-        counts.writes += report.requests.write;
         let changes: BTreeMap<_, _> = report.plan.changes.iter().map(|change| (&change.key, change)).collect();
         for (key, outcome) in &report.outcomes {
             let Some(change) = changes.get(key) else { continue };
@@ -296,7 +306,15 @@ mod tests {
         let board = Board::new(Duration::from_secs(900));
         let now = Timestamp::now();
         let later = |seconds: u64| now + Duration::from_secs(seconds);
-        let noted = Noted { verdict: Verdict::InSync, report: None, failure: None, began: now, took: Duration::ZERO };
+        let noted = Noted {
+            verdict: Verdict::InSync,
+            report: None,
+            failure: None,
+            began: now,
+            took: Duration::ZERO,
+            commit: None,
+            answers: Answers::default(),
+        };
         assert_eq!(board.trouble(now), Some("starting"));
         board.note(&noted);
         assert_eq!(board.trouble(later(10_000)), None);

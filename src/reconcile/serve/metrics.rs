@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::board::{Board, Verdict};
+use crate::api::Answered;
 use crate::report::metrics::{Metrics, escaped, number, one};
 
 /// Everything that is counted. Labels are few: no object and no commit but the last one is named.
@@ -54,9 +55,22 @@ pub(super) fn text(board: &Board) -> String {
         "Changes that undid what somebody did on the API.",
         one(number(Some(&counts.drift))),
     );
-    let requests = [("read", counts.reads), ("write", counts.writes)];
-    let requests = requests.map(|(kind, n)| (format!("{{kind=\"{kind}\"}}"), number(Some(&n))));
-    out.metric("api_requests_total", "counter", "Requests to the API.", requests);
+    let requests = counts.answers.iter().map(|(answered, n)| (request(answered), number(Some(n))));
+    out.metric(
+        "api_requests_total",
+        "counter",
+        "Requests to the API by what they are for, method and status; `none` if no answer came.",
+        requests,
+    );
+    out.metric(
+        "lag_seconds",
+        "gauge",
+        "For how long there has been a commit that is not applied; 0 if there is none.",
+        one(counts.lag.now(Timestamp::now()).as_secs_f64()),
+    );
+    let took = counts.lag.last.into_iter().map(|took| (String::new(), took.as_secs_f64()));
+    let help = "Seconds from when the last commit that was applied was seen to when it was in.";
+    out.metric("last_commit_lag_seconds", "gauge", help, took);
     let webhooks = ["accepted", "replayed", "forged", "too_large", "busy"];
     let webhooks = webhooks.map(|word| (format!("{{result=\"{word}\"}}"), number(counts.webhooks.get(word))));
     out.metric("webhooks_total", "counter", "Webhooks by what they were.", webhooks);
@@ -70,4 +84,11 @@ pub(super) fn text(board: &Board) -> String {
         out.metric("commit_info", "gauge", "What the last pass read.", [(labels, 1.0)]);
     }
     out.text
+}
+
+/// The labels of a kind of request.
+fn request(answered: &Answered) -> String {
+    let kind = if answered.write { "write" } else { "read" };
+    let status = answered.status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    format!("{{kind=\"{kind}\",method=\"{}\",status=\"{status}\"}}", escaped(&answered.method))
 }

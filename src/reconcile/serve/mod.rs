@@ -15,6 +15,7 @@
 mod board;
 mod connections;
 mod hooks;
+mod lag;
 mod metrics;
 mod objects;
 mod several;

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod cable;
 pub mod chaos;
 pub mod clock;
+pub mod collector;
 pub mod docker;
 pub mod door;
 pub mod fixture;

@@ -50,6 +50,7 @@ pub fn request(dir: &Dir) -> Request {
         owning: Default::default(),
         files_only: false,
         stop: tokio_util::sync::CancellationToken::new(),
+        commit: Default::default(),
         say: Box::new(|_| ()),
     }
 }
