@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use super::health::count;
 use super::journal::{Entry, Held};
 use super::supervise;
 use super::{Worker, report};
@@ -41,7 +42,7 @@ pub(super) fn orphans(worker: &Worker) -> Vec<Orphan> {
 /// Takes one through to its end. It has a place if there was one: it runs already.
 pub(super) async fn adopt(worker: Arc<Worker>, orphan: Orphan, permit: Option<OwnedSemaphorePermit>) {
     let Orphan { entry, keeper, held, cancel } = orphan;
-    let id = entry.run.clone();
+    let (id, mut trace) = (entry.run.clone(), entry.trace.clone());
     // Another worker may have found it as well, and been quicker.
     let theirs = |run: &Value| keeper.as_ref().is_some_and(|keeper| run["labels"]["prefect.worker.name"] != **keeper);
     match worker.read_run(&id).await {
@@ -53,13 +54,13 @@ pub(super) async fn adopt(worker: Arc<Worker>, orphan: Orphan, permit: Option<Ow
             worker.flights.unheard(&id);
         }
         Some(run) => {
-            take_over(&worker, &entry, &run, &cancel).await;
+            trace = take_over(&worker, &entry, &run, &cancel).await;
             worker.place.forget(&id).await;
         }
     }
     if worker.flights.is_told(&id) {
         if let Some(attempt) = entry.attempt() {
-            worker.place.clear(attempt, entry.trace.as_ref());
+            worker.place.clear(attempt, trace.as_ref());
         }
         held.strike_out();
     }
@@ -91,31 +92,42 @@ fn may_be_claimed_yet(entry: &Entry, run: &Value, held: &Held) -> bool {
     entry.trace.is_none() && run["state"]["type"] == "SCHEDULED" && held.age() < CLAIMING
 }
 
-async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &CancellationToken) {
-    let id = &entry.run;
-    let kind = run["state"]["type"].as_str().unwrap_or_default();
+/// Takes a run over that goes on and is still the one that was left; its job, if there is one.
+async fn take_over(worker: &Worker, entry: &Entry, run: &Value, cancel: &CancellationToken) -> Option<Trace> {
     let Some((trace, lives)) = worker.ending.run_until_cancelled(traced(worker, entry, run)).await else {
-        return worker.flights.unheard(id);
+        worker.flights.unheard(&entry.run);
+        return entry.trace.clone();
     };
+    let kind = run["state"]["type"].as_str().unwrap_or_default();
     let goes_on = matches!(kind, "PENDING" | "RUNNING" | "CANCELLING") || (lives && !report::is_final(run));
-    if !goes_on {
-        return;
+    let told = run["infrastructure_pid"].as_str().filter(|told| entry.earlier.as_deref() != Some(told));
+    if goes_on && is_ours(entry, trace.as_ref(), run, told) {
+        see_through(worker, run, trace.as_ref(), told, cancel).await;
     }
-    let told = run["infrastructure_pid"].as_str();
-    if !is_ours(entry, trace.as_ref(), run, told) {
-        return;
-    }
+    trace
+}
+
+/// Sees a run through to its end, or says that it never began.
+async fn see_through(
+    worker: &Worker,
+    run: &Value,
+    trace: Option<&Trace>,
+    told: Option<&str>,
+    cancel: &CancellationToken,
+) {
+    let id = run["id"].as_str().unwrap_or_default();
     let Some(trace) = trace else {
         worker.crashed(id, "The worker that had taken this flow run died before it had started it.").await;
         return;
     };
-    if worker.place.adopt(id, &trace) {
+    if worker.place.adopt(id, trace) {
+        count(&worker.counts.adopted);
         worker.say(&format!("Adopted flow run '{id}', whose worker died"));
         let _ = worker.api.label_run(id, &supervise::labels(worker)).await;
         if told.is_none() {
             let _ = worker.api.set_infrastructure(id, &trace.handle.0).await;
         }
-        if kind == "CANCELLING" {
+        if run["state"]["type"] == "CANCELLING" {
             cancel.cancel();
         }
     }

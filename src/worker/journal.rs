@@ -32,6 +32,10 @@ pub(super) struct Entry {
     pub run: String,
     /// The ids of the states that its worker was about to propose: by these its claim is known.
     pub claims: Vec<String>,
+    /// What the server took for its infrastructure before the claim: that of an attempt before, which stays there until
+    /// the next one is told.
+    #[serde(default)]
+    pub earlier: Option<String>,
     /// Where it runs, once it does.
     pub trace: Option<Trace>,
 }
@@ -183,6 +187,7 @@ mod tests {
             machine: text(machine()),
             run: text(run),
             claims: Vec::new(),
+            earlier: None,
             trace: None,
         }
     }

@@ -24,8 +24,8 @@ const LAST: Duration = Duration::from_secs(20);
 
 /// Polls until the worker stops, then waits for the runs it has. With `run_once` it asks once.
 pub(super) async fn run(worker: &Arc<Worker>) -> Summary {
-    let (runs, again, searched) = (JoinSet::new(), Vec::new(), Instant::now());
-    let mut polling = Polling { worker, runs, full: false, again, searched, taken: 0, told: None };
+    let (runs, again, search) = (JoinSet::new(), Vec::new(), Instant::now());
+    let mut polling = Polling { worker, runs, full: false, again, search, taken: 0, told: None };
     polling.adopt();
     if worker.options.run_once {
         polling.look().await;
@@ -44,8 +44,8 @@ struct Polling<'a> {
     full: bool,
     /// When to look again although nothing more was heard.
     again: Vec<Instant>,
-    /// When it was last looked for what dead workers left.
-    searched: Instant,
+    /// When it is next looked for what dead workers left.
+    search: Instant,
     taken: u64,
     /// What was last complained of, so that it is not said every ten seconds.
     told: Option<String>,
@@ -79,7 +79,7 @@ impl Polling<'_> {
                 biased;
                 () = worker.stop.cancelled() => return false,
                 () = sleep_until(due) => return true,
-                () = sleep_until(self.searched + adopt::LOOK) => self.adopt(),
+                () = sleep_until(self.search) => self.adopt(),
                 () = worker.wake.notified() => {
                     due = due.min(soonest);
                     let now = Instant::now();
@@ -136,10 +136,10 @@ impl Polling<'_> {
 
     /// Takes over what dead workers left. It counts among our runs, and is waited for as they are.
     fn adopt(&mut self) {
-        self.searched = Instant::now();
+        // Not in step with other workers: two that find the same would get in each other's way again and again.
+        self.search = Instant::now() + about(adopt::LOOK);
         for orphan in adopt::orphans(self.worker) {
             let permit = self.place().ok().flatten();
-            count(&self.worker.counts.adopted);
             self.runs.spawn(adopt::adopt(self.worker.clone(), orphan, permit));
         }
     }

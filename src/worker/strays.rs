@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_secs(30);
 /// So long a worker is away before its runs are taken: longer than it may take to its next sign of life.
 const GONE: Duration = Duration::from_secs(45);
 
+/// What the server said of workers is true for so long.
+const FRESH: Duration = Duration::from_secs(10);
+
 /// Looks for strays again and again, if there can be any. They are put where what is adopted is taken from.
 pub(super) async fn keep_looking(worker: Arc<Worker>) {
     if !worker.place.is_remote() || worker.options.run_once {
@@ -84,13 +87,19 @@ async fn look(
 
 /// A run as ours from now on, if its container is on our engine.
 async fn stray(worker: &Worker, run: &Value, id: &str) -> Option<Orphan> {
+    let began = Instant::now();
     let trace = adopt::found(worker, run, None).await?;
+    // While the engine was away, its worker may have come back.
+    if began.elapsed() > FRESH {
+        return None;
+    }
     let entry = Entry {
         api: worker.api.connection().url.clone(),
         pool: worker.options.pool.clone(),
         machine: super::journal::machine().to_owned(),
         run: id.to_owned(),
         claims: Vec::new(),
+        earlier: None,
         trace: Some(trace),
     };
     let held = worker.journal.note(&entry).ok()?;

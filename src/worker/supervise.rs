@@ -40,7 +40,7 @@ pub(super) async fn fly(
     cancel: CancellationToken,
     permit: Option<OwnedSemaphorePermit>,
 ) {
-    let mut flight = Flight::begin(&worker, id.clone()).await;
+    let mut flight = Flight::begin(&worker, &run, id.clone()).await;
     if let Some(relatives) = flight.claim(run).await {
         let relatives = Arc::new(relatives);
         worker.flights.know(&id, relatives.clone());
@@ -75,6 +75,8 @@ pub(super) async fn fly(
 struct Flight<'a> {
     worker: &'a Worker,
     id: String,
+    /// The infrastructure of the attempt before.
+    earlier: Option<String>,
     pending: Proposal,
     submitting: Proposal,
     /// Its entry in the journal, unless the disk did not take it.
@@ -82,10 +84,11 @@ struct Flight<'a> {
 }
 
 impl<'a> Flight<'a> {
-    async fn begin(worker: &'a Worker, id: String) -> Flight<'a> {
+    async fn begin(worker: &'a Worker, run: &Value, id: String) -> Flight<'a> {
         worker.log(&id, Level::Info, &format!("Worker '{}' submitting flow run '{id}'", worker.name));
         let (pending, submitting) = (Proposal::of("PENDING", "Pending"), Proposal::of("PENDING", "Submitting"));
-        let mut flight = Flight { worker, id, pending, submitting, held: None };
+        let earlier = run["infrastructure_pid"].as_str().map(str::to_owned);
+        let mut flight = Flight { worker, id, earlier, pending, submitting, held: None };
         flight.note().await;
         flight
     }
@@ -98,6 +101,7 @@ impl<'a> Flight<'a> {
             machine: super::journal::machine().to_owned(),
             run: self.id.clone(),
             claims: vec![self.pending.id().to_owned(), self.submitting.id().to_owned()],
+            earlier: self.earlier.clone(),
             trace: self.worker.place.trace(&self.id),
         };
         let journal = self.worker.journal.clone();

@@ -275,7 +275,7 @@ impl Docker {
     /// Whether the container that a handle names runs. An engine that is away is asked again.
     async fn runs(&self, handle: &RunHandle) -> bool {
         let Some((_, id)) = handle.0.rsplit_once(':') else { return false };
-        match self.shared.engine.insist(|| self.shared.engine.client.inspect_container(id, None)).await {
+        match self.shared.engine.learn(|| self.shared.engine.client.inspect_container(id, None)).await {
             Ok(found) => found.state.and_then(|state| state.running).unwrap_or_default(),
             Err(_) => false,
         }
@@ -286,7 +286,7 @@ impl Docker {
         let filters = HashMap::from([("label", vec![format!("{}={run}", names::RUN_LABEL)])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let list = || self.shared.engine.client.list_containers(Some(options.clone()));
-        let found = self.shared.engine.insist(list).await.ok()?;
+        let found = self.shared.engine.learn(list).await.ok()?;
         let newest = found.into_iter().max_by_key(|container| container.created)?;
         let handle = RunHandle(format!("{}:{}", self.shared.engine.base, newest.id?));
         Some(Trace { handle, process: None, workspace: None, streams: true })

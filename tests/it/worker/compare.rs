@@ -10,7 +10,7 @@ use crate::support::proxy::{Proxy, Request};
 #[derive(Debug, PartialEq)]
 pub struct Left {
     case: &'static str,
-    states: Vec<String>,
+    pub states: Vec<String>,
     message: String,
     labels: Vec<String>,
     /// What run and worker stored; what the worker says of crashes is in our own words.
@@ -43,6 +43,8 @@ pub fn left(site: &Site, case: &'static str, run: &str) -> Left {
     let mut logs: Vec<(String, i64, String)> =
         site.logs(run).into_iter().filter(wanted).map(|(name, level, text)| (name, level, plain(&text))).collect();
     logs.sort();
+    // What a busy server took without an answer in time was sent to it again.
+    logs.dedup();
     Left {
         case,
         // How late a run is depends on the machine.

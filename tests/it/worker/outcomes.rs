@@ -58,13 +58,19 @@ fn runs(site: &Site, git: &GitServer) -> Vec<Came> {
     for run in [&pauses, &suspends] {
         site.http.post(&format!("/flow_runs/{run}/resume"), json!({}));
     }
+    // Workers say `Submitting` once, whether a busy server takes it or not.
+    let left = |case, run| {
+        let mut left = left(site, case, run);
+        left.states.retain(|name| name != "Submitting");
+        left
+    };
     vec![
-        Came { left: left(site, "nested", &nested), more: made(site, &nested) },
-        Came { left: left(site, "pauses", &pauses), more: json!(null) },
-        Came { left: left(site, "suspends", &suspends), more: json!(on_time(suspended)) },
-        Came { left: left(site, "told", &told), more: json!(null) },
-        Came { left: left(site, "cloned", &cloned), more: json!(null) },
-        Came { left: left(site, "stored", &stored), more: json!(null) },
+        Came { left: left("nested", &nested), more: made(site, &nested) },
+        Came { left: left("pauses", &pauses), more: json!(null) },
+        Came { left: left("suspends", &suspends), more: json!(on_time(suspended)) },
+        Came { left: left("told", &told), more: json!(null) },
+        Came { left: left("cloned", &cloned), more: json!(null) },
+        Came { left: left("stored", &stored), more: json!(null) },
     ]
 }
 
@@ -73,9 +79,9 @@ fn pid(placed: &str) -> &str {
     placed.rsplit(':').next().unwrap_or_default()
 }
 
-/// How late a run is depends on the machine.
+/// How late a run is depends on the machine; `Submitting` is said once, whether a busy server takes it or not.
 fn on_time(states: Vec<String>) -> Vec<String> {
-    states.into_iter().filter(|name| name != "Late").collect()
+    states.into_iter().filter(|name| name != "Late" && name != "Submitting").collect()
 }
 
 /// Child runs, tasks, artifacts and whether there is a result.
@@ -174,7 +180,7 @@ fn waits(site: &Site) -> Vec<Value> {
         site.http.patch(path, json!({"concurrency_limit": null}));
         site.http.patch(path, json!({"is_paused": true}));
         let run = site.run(&deployment, json!({}));
-        std::thread::sleep(std::time::Duration::from_secs(5));
+        std::thread::sleep(std::time::Duration::from_secs(2));
         all.push(json!({ "paused": on_time(site.states(&run)) }));
         site.http.patch(path, json!({"is_paused": false}));
         all.push(json!({ "resumed": site.end(&run)["name"] }));

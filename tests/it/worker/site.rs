@@ -35,7 +35,8 @@ pub struct Worker {
 /// A server of these tests' own: engines write much, and others' tests would have to wait.
 pub fn server() -> &'static Server {
     static OWN: OnceLock<Server> = OnceLock::new();
-    OWN.get_or_init(Server::start)
+    // How long a run waits for a slot of its deployment; half a minute otherwise.
+    OWN.get_or_init(|| Server::start_with(&[("PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS", "3")]))
 }
 
 impl Site {
