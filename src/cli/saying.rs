@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::reconcile::stop;
+
 /// How long the last word may take at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -54,6 +56,8 @@ async fn keep_saying<T: Clone, Heard: Future<Output = bool>>(
         if heard.as_ref().is_some_and(|heard| is_as(heard, &word)) {
             continue;
         }
+        // A stop waits for what is on its way, as long as a farewell may take.
+        let _writing = stop::writing().ok();
         // After a failure nobody knows what was heard.
         heard = say(word.clone()).await.then_some(word);
     }

@@ -225,13 +225,14 @@ impl Watching<'_> {
         if self.must_wait() {
             return Turn::TooEarly;
         }
-        last_words::begin(std::mem::take(&mut self.complaints));
+        last_words::begin(self.complaints.clone());
         let (began, clock) = (Timestamp::now(), Instant::now());
         let ended = self.pass(began).await;
-        self.complaints = last_words::complaints();
         if ended.known.too_early {
+            self.board.waiting(None);
             return Turn::TooEarly;
         }
+        self.complaints = last_words::complaints();
         if let Some(owed) = last_words::owed(ended.exit).filter(|_| self.global.json) {
             output::result(&owed.to_string());
         }
@@ -241,6 +242,7 @@ impl Watching<'_> {
         if let Some(waits) = &ended.known.waits {
             // Whoever has the lock is at work on the same: how ours stood still holds, and is no news.
             self.board.waiting(Some(waits));
+            self.board.found_locked(ended.known.commit(), &ended.known.answers(), began);
             self.tell(&ended, waits.clone(), Some(retry));
             return Turn::Failed;
         }

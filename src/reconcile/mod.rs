@@ -433,7 +433,11 @@ impl<'a> Pass<'a> {
 
     /// Asks everything again and fills the templates with that. Builds are not run again for it, nor is Python asked.
     async fn refill(&mut self, api: &Api) -> Result<(), PassError> {
-        self.asked = gather::ask(self.request, &self.reading, self.recall.as_ref(), api).await?;
+        let mut asked = gather::ask(self.request, &self.reading, self.recall.as_ref(), api).await?;
+        // Files are those that were read with the declarations: by now they may be of another commit.
+        asked.things.secrets = std::mem::take(&mut self.asked.things.secrets);
+        asked.things.templates = std::mem::take(&mut self.asked.things.templates);
+        self.asked = asked;
         self.asked_at = Moment::now();
         let mut told = Vec::new();
         (self.objects, self.filled) = fill(&self.reading, &mut self.asked, &mut told);

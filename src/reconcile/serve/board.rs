@@ -160,14 +160,23 @@ impl Board {
     pub fn waiting(&self, what: Option<&str>) {
         {
             let mut inner = self.look();
+            inner.under_way = None;
             if inner.waiting.as_ref().map(|(_, before)| before.as_str()) == what {
                 return;
             }
-            inner.under_way = None;
             let since = inner.waiting.take().map_or_else(Timestamp::now, |(since, _)| since);
             inner.waiting = what.map(|what| (since, what.to_owned()));
         }
         self.tell();
+    }
+
+    /// A pass found the lock taken: its requests count, and its commit is not in.
+    pub fn found_locked(&self, commit: Option<&str>, answers: &Answers, began: Timestamp) {
+        let counts = &mut self.look().counts;
+        counts.answered(answers);
+        if let Some(commit) = commit {
+            counts.lag.note(commit, began, Duration::ZERO, false);
+        }
     }
 
     /// A pass is under way since then, and takes its time. What it comes to ends that.
@@ -242,6 +251,14 @@ impl Board {
     }
 }
 
+impl Counts {
+    fn answered(&mut self, answers: &Answers) {
+        for (answered, n) in answers {
+            *self.answers.entry(answered.clone()).or_default() += n;
+        }
+    }
+}
+
 impl Inner {
     fn count(&mut self, pass: &Noted<'_>) {
         let counts = &mut self.counts;
@@ -252,9 +269,7 @@ impl Inner {
         if pass.verdict == Verdict::InSync {
             counts.last_success = Some(pass.began);
         }
-        for (answered, n) in &pass.answers {
-            *counts.answers.entry(answered.clone()).or_default() += n;
-        }
+        counts.answered(&pass.answers);
         if let Some(commit) = pass.commit {
             counts.lag.note(commit, pass.began, pass.took, pass.verdict == Verdict::InSync);
         }
