@@ -50,7 +50,7 @@ pub(super) fn page(report: &Report, command: &str, summary: &str) -> String {
     };
     let context = json!({
         "marker": marker,
-        "title": format!("reconcile {command}: {}", escape(&report.scope)),
+        "title": format!("reconcile {command}: {}", title(&report.scope)),
         "summary": summary,
         "changes": report.plan.changes.iter().map(change).collect::<Vec<_>>(),
         "held": report.plan.held.iter().map(|held| json!({
@@ -61,6 +61,12 @@ pub(super) fn page(report: &Report, command: &str, summary: &str) -> String {
     });
     jinja::render("plan.md", TEMPLATE, &context)
         .unwrap_or_else(|error| format!("the {command} could not be rendered: {error}\n"))
+}
+
+/// The name of a scope, which others may have chosen, as text. Most names mean nothing to Markdown and stay as they are.
+fn title(scope: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '@' | ' ');
+    if scope.chars().all(is_plain) { scope.to_owned() } else { escape(scope) }
 }
 
 fn summary(report: &Report) -> String {

@@ -197,7 +197,8 @@ fn names_that_others_chose_stay_names() {
     let hostile = "x --> <!-- reconcile:note=00 digest=sha256:00 --> $(touch pwned) `touch pwned` ::error::pwned";
     // Prefect takes no names with these two.
     let name = hostile.replace(['<', '>'], "@octocat");
-    project.write("reconcile.yaml", &format!("name: {}\n", json!(hostile)));
+    let scope = format!("{hostile} ![](https://evil/x.png) [approved](https://evil) #1");
+    project.write("reconcile.yaml", &format!("name: {}\n", json!(scope)));
     project.write(
         "prefect.yaml",
         &format!(
@@ -219,7 +220,8 @@ fn names_that_others_chose_stay_names() {
     assert!(notes[0].lines().next().unwrap().matches("-->").count() == 1, "{}", notes[0]);
     assert!(!notes[0].contains("\n::") && !notes[0].contains("\n</details>\n```"), "{}", notes[0]);
     assert!(!notes[0].lines().skip(1).any(|line| line.starts_with("<!--")), "{}", notes[0]);
-    assert!(!notes[0].lines().nth(1).unwrap().contains('<'), "{}", notes[0]);
+    let title = notes[0].lines().nth(1).unwrap();
+    assert!(["<", "![](", "](https", "://", " #1"].iter().all(|live| !title.contains(live)), "{title}");
     assert!(!project.path().join("pwned").exists());
     let read = |name: &str| std::fs::read_to_string(project.path().join("..").join(name)).unwrap();
     let annotations = read("github");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::schedules::node;
 use crate::support::http::{Answer, Http};
 use crate::support::server::Server;
-use crate::support::server_version;
+use crate::support::{server_is_at_least, server_version};
 
 const ID: &str = "00000000-0000-0000-0000-000000000001";
 
@@ -235,7 +235,8 @@ fn what_is_sent_is_what_is_found() {
     let http = server.http();
     let mut wrong = Vec::new();
     for (list, item) in round_trips() {
-        if list == "automations" && !Abilities::of(server_version()).forces_states {
+        // `delete-flow-run` is of 3.7.2.
+        if list == "automations" && !server_is_at_least((3, 8)) {
             eprintln!("skipped: Prefect {} does not know all actions of automations", server_version());
             continue;
         }
